@@ -1,0 +1,10 @@
+"""Addresses of the ground: preferences and the style guide."""
+
+from django.urls import path
+
+from screens import views
+
+urlpatterns = [
+    path("settings/preferences/", views.own_preferences, name="preferences"),
+    path("styleguide/", views.style_guide, name="styleguide"),
+]
