@@ -1,0 +1,1 @@
+"""The embedded servers and demo backends of ``./run``: one module each, none of them Django."""
