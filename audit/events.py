@@ -1,0 +1,210 @@
+"""The kinds of events and their wording. Codes are stored, words are made when they are read.
+
+A sentence may name the entry's fields in braces (dotted for details); a part in square brackets is
+left out when one of its fields is missing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+MADE: Final = "decision.made"
+# The database holds the same list in its checks; a test compares them.
+TERMINAL: Final = frozenset(
+    f"decision.{outcome}"
+    for outcome in (
+        "completed",
+        "failed",
+        "aborted",
+        "blocked",
+        "held",
+        "refused",
+        "safe_default",
+        "outcome_unknown",
+    )
+)
+
+GROUPS: Final = {
+    "decision": "Decisions",
+    "review": "Human review",
+    "policy": "Policies and routes",
+    "backend": "Backends and sign-offs",
+    "access": "People, keys and access",
+    "privacy": "Prompts and answers",
+    "log": "Trail and reports",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How one kind of event reads, and under which heading it is filtered."""
+
+    sentence: str
+    group: str
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "decision.made": Kind(
+        "{object.id|short} was decided[ on route {details.route}]: [{details.sentence}]", "decision"
+    ),
+    "decision.attempted": Kind(
+        "{object.id|short} was tried[ on {details.backend}][ ({details.boundary})]", "decision"
+    ),
+    "decision.completed": Kind(
+        "{object.id|short} was served[ by {details.backend}][ in {details.total_ms} ms]", "decision"
+    ),
+    "decision.failed": Kind("{object.id|short} failed[: {details.error_code}]", "decision"),
+    "decision.aborted": Kind("{object.id|short} was broken off by the client", "decision"),
+    "decision.blocked": Kind("{object.id|short} was blocked before it was sent[: {reason}]", "decision"),
+    "decision.held": Kind("{object.id|short} stays held for a person[: {reason}]", "decision"),
+    "decision.refused": Kind("{object.id|short} was refused[: {reason}]", "decision"),
+    "decision.safe_default": Kind("{object.id|short} got the safe default[: {reason}]", "decision"),
+    "decision.outcome_unknown": Kind(
+        "{object.id|short} ended without a known outcome[: {reason}]", "decision"
+    ),
+    "review.opened": Kind("A case was opened for {object}[: {reason}]", "review"),
+    "review.claimed": Kind("{actor} took {object}", "review"),
+    "review.released": Kind("{actor} gave {object} back", "review"),
+    "review.extended": Kind("{actor} extended the claim on {object}", "review"),
+    "review.viewed": Kind("{actor} viewed {object}", "review"),
+    "review.revealed": Kind("{actor} revealed the text of {object}", "review"),
+    "review.decided": Kind("{actor} decided {object}[: {details.verdict}]", "review"),
+    "review.expired": Kind("The deadline of {object} passed[: {details.disposition}]", "review"),
+    "review.cancelled": Kind("{object} was cancelled[: {reason}]", "review"),
+    "policy.drafted": Kind("{actor} began a draft of {object}", "policy"),
+    "policy.edited": Kind("{actor} edited {object}", "policy"),
+    "policy.submitted": Kind("{actor} submitted {object} for approval", "policy"),
+    "policy.withdrawn": Kind("{actor} withdrew {object}", "policy"),
+    "policy.approved": Kind("{actor} approved {object}", "policy"),
+    "policy.rejected": Kind("{actor} rejected {object}", "policy"),
+    "policy.activated": Kind("{actor} activated {object}", "policy"),
+    "policy.rolled_back": Kind("{actor} rolled back to {object}", "policy"),
+    "policy.retired": Kind("{object} was retired", "policy"),
+    "route.created": Kind("{actor} created {object}", "policy"),
+    "route.changed": Kind("{actor} changed {object}", "policy"),
+    "backend.registered": Kind("{actor} registered {object}", "backend"),
+    "backend.changed": Kind("{actor} changed {object}", "backend"),
+    "backend.tested": Kind("{actor} tested {object}[: {details.detail}]", "backend"),
+    "backend.state_changed": Kind(
+        "{actor} changed the state of {object}[ to {details.state}]", "backend"
+    ),
+    "backend.health_changed": Kind("The health of {object} changed[: {details.detail}]", "backend"),
+    "signoff.requested": Kind("{actor} asked for {object}", "backend"),
+    "signoff.granted": Kind("{actor} granted {object}", "backend"),
+    "signoff.revoked": Kind("{actor} revoked {object}", "backend"),
+    "signoff.expired": Kind("{object} expired", "backend"),
+    "kill_switch.engaged": Kind("{actor} engaged the kill switch for {object.id}", "backend"),
+    "kill_switch.released": Kind("{actor} released the kill switch for {object.id}", "backend"),
+    "api_key.created": Kind("{actor} created {object}", "access"),
+    "api_key.rotated": Kind("{actor} rotated {object}", "access"),
+    "api_key.revoked": Kind("{actor} revoked {object}", "access"),
+    "person.created": Kind("{actor} added {object}", "access"),
+    "person.changed": Kind("{actor} changed {object}", "access"),
+    "person.roles_changed": Kind("{actor} changed the roles of {object}", "access"),
+    "person.deactivated": Kind("{actor} deactivated {object}", "access"),
+    "person.reactivated": Kind("{actor} reactivated {object}", "access"),
+    "person.password_changed": Kind("{actor} changed the password of {object}", "access"),
+    "person.signed_in": Kind("{actor} signed in", "access"),
+    "person.sign_in_failed": Kind("A sign-in as {object.id} failed", "access"),
+    "person.signed_out": Kind("{actor} signed out", "access"),
+    "access.denied": Kind("{actor} was denied[: {reason}]", "access"),
+    "preferences.changed": Kind("{actor} changed their preferences", "access"),
+    "demo.seeded": Kind("Demonstration content was written", "log"),
+    "payload.revealed": Kind("{actor} read the {details.payload_kind} of {object}", "privacy"),
+    "payload.erased": Kind("{actor} erased {details.count} stored texts of {object}", "privacy"),
+    "report.requested": Kind("{actor} asked for {object}", "log"),
+    "report.generated": Kind("{object} was made[: {details.entries} entries]", "log"),
+    "report.failed": Kind("{object} could not be made[: {reason}]", "log"),
+    "report.cancelled": Kind("{actor} cancelled {object}", "log"),
+    "report.downloaded": Kind("{actor} downloaded {object}", "log"),
+    "trail.exported": Kind(
+        "{actor} exported the trail[ as {details.format}][: {details.count} entries]", "log"
+    ),
+    "trail.verification_requested": Kind("{actor} asked for a verification of the trail", "log"),
+    "trail.verified": Kind("The trail was verified[: {details.sentence}]", "log"),
+    "log.checkpoint_anchored": Kind(
+        "The checkpoint of {details.size} entries was stored outside", "log"
+    ),
+    "log.key_created": Kind("The signing key {object.id} was created", "log"),
+}
+
+OBJECTS: Final = {
+    "api_key": "API key",
+    "backend": "backend",
+    "case": "case",
+    "decision": "decision",
+    "hold": "held request",
+    "key": "signing key",
+    "kill_switch": "kill switch",
+    "log": "trail",
+    "person": "person",
+    "policy": "policy",
+    "policy_version": "policy version",
+    "report": "report",
+    "route": "route",
+    "signoff": "sign-off",
+    "version": "policy version",
+}
+
+_PART = re.compile(r"\[([^\[\]]*)\]")
+_FIELD = re.compile(r"\{([a-z_.]+)(\|short)?\}")
+
+
+def group_of(kind: str) -> str:
+    known = KINDS.get(kind)
+    return known.group if known else "log"
+
+
+def kinds_of(group: str) -> list[str]:
+    return [code for code, kind in KINDS.items() if kind.group == group]
+
+
+def words(event: Mapping[str, Any]) -> str:
+    """The sentence of an entry, given its decoded body. A kind of a later release reads as its code."""
+    kind = KINDS.get(event.get("kind", ""))
+    template = kind.sentence if kind else f"{event.get('kind', 'unknown event')}: {{object}}"
+    # The template is cut before values go in: brackets and braces inside a value mean nothing.
+    pieces = _PART.split(template)
+    sentence = "".join(
+        _optional(piece, event) if at % 2 else _always(piece, event)
+        for at, piece in enumerate(pieces)
+    ).strip(" :")
+    if event.get("result") == "denied" and event.get("kind") != "access.denied":
+        sentence += " \u2014 denied"
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _always(piece: str, event: Mapping[str, Any]) -> str:
+    return _FIELD.sub(lambda found: _value(event, found) or "\u2013", piece)
+
+
+def _optional(piece: str, event: Mapping[str, Any]) -> str:
+    if not all(_value(event, found) for found in _FIELD.finditer(piece)):
+        return ""
+    return _always(piece, event)
+
+
+def _value(event: Mapping[str, Any], field: re.Match[str]) -> str:
+    name, short = field.group(1), field.group(2)
+    if name == "actor":
+        return str(event.get("actor", {}).get("name", ""))
+    if name == "object":
+        thing = event.get("object", {})
+        kind = OBJECTS.get(thing.get("type", ""), thing.get("type", "").replace("_", " "))
+        return f"{kind} {_brief(str(thing.get('id', '')))}".strip()
+    value: Any = event
+    for step in name.split("."):
+        value = value.get(step) if isinstance(value, Mapping) else None
+    if value is None or value == "":
+        return ""
+    if name == "object.id" and short:
+        return f"Decision {_brief(str(value))}"
+    return str(value)
+
+
+def _brief(identity: str) -> str:
+    # The tail of a UUIDv7 is its random part; the head is the time and the same for neighbours.
+    return identity[-8:] if len(identity) == 36 and identity.count("-") == 4 else identity

@@ -1,0 +1,271 @@
+"""Turns an event into its exact stored bytes and their leaf hash. Hot path of the live API.
+
+The bytes are RFC 8785: orjson with sorted keys writes the same for everything an entry may hold,
+and the rest (floats, large numbers, keys whose order would differ) is refused or takes the slow way.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import orjson
+import rfc8785
+
+from audit.actors import Actor
+from audit.errors import EntryTooLarge, UnfitValue, UnknownKind
+from audit.events import KINDS, MADE, TERMINAL
+from audit.ids import terminal_id, uuid7
+
+__all__ = ["BATCH_SQL", "STORED_SQL", "SealedEvent", "Writer", "terminal_id", "uuid7"]
+
+VERSION: Final = 1
+MAX_BODY: Final = 65_535
+_OPTIONS: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER | orjson.OPT_PASSTHROUGH_DATETIME
+# Beyond the basic plane UTF-8 and UTF-16 sort keys differently: only then canonicalise slowly.
+_ASTRAL: Final = re.compile(rb"[\xf0-\xf4]")
+
+# One parameter: the JSON text of [event.row(), ...]. Returns the ids that were stored now; an id
+# that does not come back was there before (a retry, or somebody else's terminal event): compare
+# its leaf with STORED_SQL.
+BATCH_SQL: Final = """
+WITH stored AS (
+    INSERT INTO audit.event (id, decision_id, kind, at, body, leaf, actor, object_type, object_id,
+                             request_id, result, reason)
+    SELECT id, decision_id, kind, at, convert_to(body, 'UTF8'), decode(leaf, 'hex'), actor,
+           object_type, object_id, request_id, result, reason
+    FROM json_to_recordset(%s::json) AS r(
+        id uuid, decision_id uuid, kind text, at timestamptz, body text, leaf text, actor text,
+        object_type text, object_id text, request_id text, result text, reason text)
+    ON CONFLICT DO NOTHING
+    RETURNING id
+), waiting AS (
+    INSERT INTO audit.pending (event_id) SELECT id FROM stored
+)
+SELECT id FROM stored
+"""
+STORED_SQL: Final = "SELECT id, leaf FROM audit.event WHERE id = ANY(%s)"
+
+
+class SealedEvent(NamedTuple):
+    """An event that will not change any more: its bytes, its leaf hash and its search columns."""
+
+    id: UUID
+    decision_id: UUID | None
+    kind: str
+    at: datetime
+    body: bytes
+    leaf: bytes
+    actor: str
+    object_type: str
+    object_id: str
+    request_id: str
+    result: str
+    reason: str
+
+    def row(self) -> dict[str, object]:
+        """What BATCH_SQL expects for this event, ready for orjson."""
+        return {
+            "id": self.id,
+            "decision_id": self.decision_id,
+            "kind": self.kind,
+            "at": self.at,
+            "body": self.body.decode(),
+            "leaf": self.leaf.hex(),
+            "actor": self.actor,
+            "object_type": self.object_type,
+            "object_id": self.object_id,
+            "request_id": self.request_id,
+            "result": self.result,
+            "reason": self.reason,
+        }
+
+
+class Writer:
+    """Numbers the events of one process densely, so that a missing one is noticed.
+
+    Not thread-safe. Seal and queue an event without awaiting in between, and send queued events in
+    that order: then whatever a crash loses is the end of this writer's numbers and no hole. When
+    events are given up for good, call ``restart`` and seal again what is still wanted.
+    """
+
+    __slots__ = ("_n", "id", "origin")
+
+    def __init__(self, origin: str = "", *, name: str = "gateway") -> None:
+        if not origin:
+            from django.conf import settings
+
+            origin = settings.AUDIT_ORIGIN
+        self.origin = origin
+        self.id = ""
+        self.restart(name)
+
+    def restart(self, name: str = "") -> None:
+        """Begin again at 1 under a new id."""
+        prefix = name or self.id.rpartition("-")[0]
+        self.id = f"{prefix}-{secrets.token_hex(8)}"
+        self._n = 0
+
+    def seal(
+        self,
+        kind: str,
+        *,
+        actor: Actor,
+        object: tuple[str, str],  # noqa: A002 - the glossary of the entry
+        event_id: UUID | None = None,
+        decision_id: UUID | None = None,
+        details: Mapping[str, object] | None = None,
+        corr: Mapping[str, str] | None = None,
+        result: str = "ok",
+        reason: str = "",
+        at: datetime | None = None,
+    ) -> SealedEvent:
+        """Seal one event. ``object`` is (type, id); ``corr`` may hold request_id and trace_id.
+
+        Without ``event_id`` it follows from the kind: the decision's own id, its terminal id, or a
+        new one. Raises UnknownKind, UnfitValue or EntryTooLarge, and then no number is used.
+        """
+        sealed = seal_event(
+            kind,
+            origin=self.origin,
+            writer=(self.id, self._n + 1),
+            actor=actor,
+            object=object,
+            event_id=event_id,
+            decision_id=decision_id,
+            extra={"details": details or {}},
+            corr=corr or {},
+            result=result,
+            reason=reason,
+            at=at,
+        )
+        self._n += 1
+        return sealed
+
+
+def seal_event(
+    kind: str,
+    *,
+    origin: str,
+    writer: tuple[str, int],
+    actor: Actor,
+    object: tuple[str, str],  # noqa: A002
+    event_id: UUID | None,
+    decision_id: UUID | None,
+    extra: Mapping[str, object],
+    corr: Mapping[str, str],
+    result: str,
+    reason: str,
+    at: datetime | None,
+) -> SealedEvent:
+    """The one place where an entry gets its form. ``extra``: details, digests and diff."""
+    if kind not in KINDS:
+        raise UnknownKind(f"{kind} is not in audit.events.KINDS")
+    moment = datetime.now(UTC) if at is None else at.astimezone(UTC)
+    identity = event_id or _identity(kind, decision_id, moment)
+    request_id = corr.get("request_id", "")
+    body: dict[str, object] = {
+        "v": VERSION,
+        "id": str(identity),
+        "kind": kind,
+        "at": moment.isoformat(timespec="microseconds")[:26] + "Z",
+        "log": origin,
+        "writer": {"id": writer[0], "n": writer[1]},
+        "actor": {
+            "kind": actor.kind,
+            "id": actor.id,
+            "name": actor.name,
+            "roles": list(actor.roles),
+        },
+        "object": {"type": object[0], "id": object[1]},
+        "corr": {"request_id": request_id, "trace_id": corr.get("trace_id", "")},
+        "result": result,
+        "reason": reason,
+        **extra,
+    }
+    if decision_id is not None:
+        body["decision_id"] = str(decision_id)
+    encoded = canonical(body)
+    if len(encoded) > MAX_BODY:
+        raise EntryTooLarge(f"{kind} has {len(encoded)} bytes, an entry has at most {MAX_BODY}")
+    return SealedEvent(
+        identity,
+        decision_id,
+        kind,
+        moment,
+        encoded,
+        sha256(b"\x00" + encoded).digest(),
+        column(actor.name),
+        object[0],
+        column(object[1]),
+        column(request_id),
+        result,
+        column(reason),
+    )
+
+
+def _identity(kind: str, decision_id: UUID | None, moment: datetime) -> UUID:
+    if kind == MADE or kind in TERMINAL:
+        if decision_id is None:
+            raise UnfitValue(f"{kind} needs a decision")
+        return decision_id if kind == MADE else terminal_id(decision_id)
+    return uuid7(int(moment.timestamp() * 1_000_000))
+
+
+def canonical(value: Mapping[str, object]) -> bytes:
+    """RFC 8785 bytes; raise UnfitValue for what has no such form here. Decimals become strings."""
+    _refuse_floats(value)
+    try:
+        encoded = orjson.dumps(value, _plain, _OPTIONS)
+    except (TypeError, ValueError, RecursionError) as problem:
+        raise UnfitValue(str(problem)) from problem
+    if not encoded.isascii() and _ASTRAL.search(encoded):
+        return rfc8785.dumps(orjson.loads(encoded))
+    return encoded
+
+
+def column(text: str) -> str:
+    """Text as a search column can hold it: PostgreSQL has no NUL. The entry keeps the original."""
+    return text.replace("\x00", "\ufffd") if "\x00" in text else text
+
+
+def _plain(value: object) -> str | list[Any]:
+    if isinstance(value, Decimal):
+        return format(value, "f") if value.is_finite() else str(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
+    if isinstance(value, frozenset | set):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} has no canonical form")
+
+
+def _refuse_floats(value: object) -> None:
+    # orjson would write them, in a form that differs from RFC 8785 (1.0 against 1).
+    kind = type(value)
+    if kind is str or kind is int:
+        return
+    if kind is dict:
+        for item in value.values():  # type: ignore[attr-defined]
+            kind = type(item)
+            if kind is not str and kind is not int:
+                _refuse_floats(item)
+    elif kind is list or kind is tuple:
+        for item in value:  # type: ignore[attr-defined]
+            kind = type(item)
+            if kind is not str and kind is not int:
+                _refuse_floats(item)
+    elif isinstance(value, float):
+        raise UnfitValue("an entry holds no floats: give a Decimal or a string")
+    elif isinstance(value, Mapping):
+        _refuse_floats(dict(value))
+
+
+def batch_parameter(events: Sequence[SealedEvent]) -> str:
+    """The one parameter of BATCH_SQL."""
+    return orjson.dumps([event.row() for event in events]).decode()
