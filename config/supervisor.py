@@ -176,7 +176,9 @@ def run(chosen: argparse.Namespace, family: Family) -> int:
     site = Installation(var, family)
     _lock = site.places.lock()
     if not port_is_free(chosen.port):
-        raise ChildFailed(f"Port {chosen.port} is taken. Choose another: ./run --port {chosen.port + 1}")
+        raise ChildFailed(
+            f"Port {chosen.port} is taken. Choose another: ./run --port {chosen.port + 1}"
+        )
     if chosen.fresh:
         if "DATABASE_URL" in os.environ:
             raise ChildFailed("--fresh forgets embedded data only; DATABASE_URL names another's.")
@@ -211,7 +213,9 @@ def _note_ready_backends(site: Installation, waiting: dict[str, tuple[Child, str
     for name, (child, kind) in list(waiting.items()):
         if child.gave_up:
             del waiting[name]
-        elif answers(int(site.made[f"SIGNALBOX_{kind}_URL"].split(":")[2].split("/")[0]), "/health")():
+        elif answers(
+            int(site.made[f"SIGNALBOX_{kind}_URL"].split(":")[2].split("/")[0]), "/health"
+        )():
             say(name, f"{site.made[f'SIGNALBOX_{kind}_MODEL']} ready")
             del waiting[name]
 

@@ -6,6 +6,7 @@ No child outlives the supervisor: each gets a signal from the kernel when the su
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -170,7 +171,9 @@ class Family:
         if child.quick_deaths > len(BACKOFF_S):
             child.gave_up = True
             if child.vital:
-                raise ChildFailed(f"{child.name} keeps ending ({how}, {child.log}):\n{child.tail()}")
+                raise ChildFailed(
+                    f"{child.name} keeps ending ({how}, {child.log}):\n{child.tail()}"
+                )
             say(child.name, f"keeps ending ({how}); given up, see {child.log}")
             return
         delay_s = BACKOFF_S[child.quick_deaths - 1]
@@ -202,10 +205,8 @@ class Family:
     def _end(self, child: Child) -> None:
         """Kill what is left of a child's process group (a worker's pool, say) and reap it."""
         assert child.process is not None  # noqa: S101 (only started children end)
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
         child.process.wait()
         self._tell_guard(f"-{child.process.pid}")
 

@@ -43,7 +43,7 @@ def main() -> None:
             continue  # the leader is gone, its group may not be
     deadline = time.monotonic() + GRACE_S
     while time.monotonic() < deadline:
-        if not any([_signal_group(group, 0) for group in groups]):
+        if not any(_signal_group(group, 0) for group in groups):
             return
         time.sleep(0.1)
     for group in groups:

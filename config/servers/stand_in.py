@@ -75,7 +75,9 @@ def answer_to(body: dict[str, Any], *, model: str) -> Answer:
     prompt = text.prompt_of(messages)
     prompt_tokens = text.count_tokens(prompt) + 4 * len(messages)
     if prompt_tokens > CONTEXT_TOKENS:
-        raise Refused(400, f"The context window is {CONTEXT_TOKENS} tokens.", "context_length_exceeded")
+        raise Refused(
+            400, f"The context window is {CONTEXT_TOKENS} tokens.", "context_length_exceeded"
+        )
     pieces = text.in_pieces(text.compose(prompt, messages, body.get("response_format")))
     limit = body.get("max_completion_tokens") or body.get("max_tokens")
     cut = isinstance(limit, int) and 0 < limit < len(pieces)
