@@ -1,0 +1,5 @@
+"""Screens of accounts."""
+
+from __future__ import annotations
+
+urlpatterns: list = []

@@ -1,0 +1,18 @@
+"""The Celery application: queues default, shadow and reports, and the beat schedule."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("signalbox")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+app.conf.beat_schedule = {
+    "sweep-review": {"task": "review.tasks.sweep", "schedule": 10.0},
+    "reap-decisions": {"task": "routing.tasks.reap_decisions", "schedule": 10.0},
+    "probe-backends": {"task": "routing.tasks.probe_backends", "schedule": 60.0},
+}

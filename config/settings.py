@@ -1,0 +1,193 @@
+"""The one settings file; what differs between installations comes from the environment."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+from config import environment as env
+
+BASE_DIR = env.BASE_DIR
+VAR_DIR = env.VAR_DIR
+
+SIGNALBOX_ENV = env.text("SIGNALBOX_ENV", "development")
+if SIGNALBOX_ENV not in {"development", "production"}:
+    raise ImproperlyConfigured("SIGNALBOX_ENV must be development or production.")
+PRODUCTION = SIGNALBOX_ENV == "production"
+SIGNALBOX_ROLE = env.text("SIGNALBOX_ROLE", "all")
+if SIGNALBOX_ROLE not in {"all", "web", "gateway"}:
+    raise ImproperlyConfigured("SIGNALBOX_ROLE must be all, web or gateway.")
+SIGNALBOX_URL = env.text("SIGNALBOX_URL", "http://127.0.0.1:8000")
+
+DEBUG = env.flag("SIGNALBOX_DEBUG")
+if DEBUG and PRODUCTION:
+    raise ImproperlyConfigured("SIGNALBOX_DEBUG cannot be on in production.")
+SECRET_KEY = env.secret_key(production=PRODUCTION)
+ALLOWED_HOSTS = env.words("SIGNALBOX_HOSTS") or [
+    urlsplit(SIGNALBOX_URL).hostname or "127.0.0.1",
+    *([] if PRODUCTION else ["127.0.0.1", "localhost", "[::1]"]),
+]
+CSRF_TRUSTED_ORIGINS = env.words("SIGNALBOX_TRUSTED_ORIGINS")
+
+INSTALLED_APPS = [
+    "config.apps.SignalboxConfig",
+    "screens",
+    "audit",
+    "accounts",
+    "routing",
+    "review",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django_htmx",
+    "template_partials",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "screens.middleware.RequestIdMiddleware",
+    "screens.middleware.ContentSecurityPolicyMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "screens.middleware.DomainErrorMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+APPEND_SLASH = True
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "screens.context.screen",
+            ],
+            "loaders": [
+                (
+                    "template_partials.loader.Loader",
+                    [
+                        (
+                            "django.template.loaders.cached.Loader",
+                            [
+                                "django.template.loaders.filesystem.Loader",
+                                "django.template.loaders.app_directories.Loader",
+                            ],
+                        )
+                    ],
+                )
+            ],
+            "builtins": [
+                "template_partials.templatetags.partials",
+                "screens.templatetags.signalbox",
+            ],
+        },
+    }
+]
+
+_DATABASE_URL = env.text("DATABASE_URL", "postgresql://signalbox@127.0.0.1:5432/signalbox")
+DATABASES = {
+    "default": env.database(_DATABASE_URL),
+    "owner": env.database(env.text("DATABASE_OWNER_URL", _DATABASE_URL)),
+    "sequencer": env.database(env.text("DATABASE_SEQUENCER_URL", _DATABASE_URL)),
+}
+# Migrations run as the owner, the sequencer as itself; tests see all three as one database.
+DATABASES["owner"]["TEST"] = {"MIRROR": "default"}
+DATABASES["sequencer"]["TEST"] = {"MIRROR": "default"}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+BROKER_URL = env.text("BROKER_URL", "redis://127.0.0.1:6379/0")
+CELERY_BROKER_URL = BROKER_URL
+CELERY_TASK_ACKS_LATE = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_ROUTES = {"audit.tasks.*report*": {"queue": "reports"}}
+
+AUTH_USER_MODEL = "accounts.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "overview"
+LOGOUT_REDIRECT_URL = "login"
+
+# A __Host- cookie needs https, which a fresh machine does not have.
+_SECURE = PRODUCTION or SIGNALBOX_URL.startswith("https://")
+SESSION_COOKIE_NAME = "__Host-signalbox" if _SECURE else "signalbox"
+SESSION_COOKIE_SECURE = _SECURE
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 3600
+CSRF_COOKIE_NAME = "__Host-signalbox-csrf" if _SECURE else "signalbox-csrf"
+CSRF_COOKIE_SECURE = _SECURE
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "screens.answers.csrf_failure"
+SECURE_SSL_REDIRECT = PRODUCTION and env.flag("SIGNALBOX_SSL_REDIRECT", default=True)
+SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = PRODUCTION
+SECURE_HSTS_PRELOAD = PRODUCTION
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if env.flag("SIGNALBOX_BEHIND_PROXY"):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = not PRODUCTION
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+AUDIT_ORIGIN = env.text("SIGNALBOX_LOG_ORIGIN", "signalbox.local/ledger")
+AUDIT_KEY_FILE = env.key_file("SIGNALBOX_AUDIT_KEY_FILE", "audit.key")
+AUDIT_ANCHOR_FILE = env.text("SIGNALBOX_ANCHOR_FILE") or str(VAR_DIR / "anchors" / "checkpoints.txt")
+PAYLOAD_KEY_FILE = env.key_file("SIGNALBOX_PAYLOAD_KEY_FILE", "payload.key")
+REPORTS_DIR = VAR_DIR / "reports"
+LIVE_BODY_LIMIT = env.number("SIGNALBOX_BODY_LIMIT", 2 * 1024 * 1024)
+DATA_CLASSES = ("public", "internal", "confidential", "restricted")
+
+# host:port pairs in private address ranges that backends may use; everything private else is refused.
+EGRESS_PRIVATE_ALLOWED = env.words("SIGNALBOX_PRIVATE_BACKENDS")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "screens.logs.JsonFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {"django.server": {"level": "WARNING"}},
+}

@@ -1,0 +1,13 @@
+"""Where each screen lives. URLs are nouns; a verb at the end is a POST."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("routing.urls")),
+    path("review/", include("review.urls")),
+    path("audit/", include("audit.urls")),
+    path("settings/", include("accounts.urls")),
+    path("", include("screens.urls")),
+]

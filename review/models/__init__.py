@@ -1,0 +1,3 @@
+from review.models.cases import Case, CaseVerdict
+
+__all__ = ["Case", "CaseVerdict"]

@@ -1,0 +1,12 @@
+"""Celery's entries into review: each calls one service and is safe to run twice."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from review.services import cases
+
+
+@shared_task(name="review.tasks.sweep", expires=10)
+def sweep() -> dict[str, int]:
+    return cases.sweep()

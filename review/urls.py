@@ -1,0 +1,5 @@
+"""Screens of review."""
+
+from __future__ import annotations
+
+urlpatterns: list = []

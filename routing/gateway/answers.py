@@ -1,0 +1,79 @@
+"""Answers that the router writes itself, and the headers that state a decision."""
+
+from __future__ import annotations
+
+from time import time
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from routing.gateway.planning import Plan
+    from routing.gateway.snapshot import ClientKey
+
+Headers = list[tuple[bytes, bytes]]
+
+STREAM_HEADERS: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+def decision_headers(plan: Plan) -> Headers:
+    """What is known once the decision is made; the outcome's own headers follow at the answer."""
+    return [
+        (b"x-signalbox-decision-id", str(plan.decision_id).encode()),
+        (b"x-signalbox-policy", plan.route.policy_label.encode()),
+        (b"x-signalbox-policy-digest", plan.route.policy_digest.encode()),
+        (b"x-signalbox-rule", plan.decision.rule.encode("ascii", "replace")),
+        (b"x-signalbox-sticky", b"none"),
+    ]
+
+
+def rate_headers(key: ClientKey, left: tuple[int, int]) -> Headers:
+    remaining, reset_s = left
+    return [
+        (b"x-ratelimit-limit-requests", str(key.requests_per_minute).encode()),
+        (b"x-ratelimit-remaining-requests", str(remaining).encode()),
+        (b"x-ratelimit-reset-requests", f"{reset_s}s".encode()),
+    ]
+
+
+def completion(
+    plan: Plan, text: str, *, finish_reason: str, extra: dict[str, object] | None = None
+) -> dict[str, Any]:
+    """A complete chat completion with our own text, so that no SDK trips over a missing field."""
+    prompt_tokens = int(plan.facts.signals.get("prompt_tokens") or 0)  # type: ignore[call-overload]
+    return {
+        "id": f"chatcmpl-{plan.decision_id.hex}",
+        "object": "chat.completion",
+        "created": int(time()),
+        "model": plan.request.model,
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": text, "refusal": None},
+                "logprobs": None,
+                "finish_reason": finish_reason,
+            }
+        ],
+        "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": 0, "total_tokens": prompt_tokens},
+        **(extra or {}),
+    }
+
+
+def sse_completion(answer: dict[str, Any], *, wants_usage: bool) -> bytes:
+    """The same completion as an event stream, end marker included."""
+    head = {name: answer[name] for name in ("id", "created", "model")}
+    head["object"] = "chat.completion.chunk"
+    choice = answer["choices"][0]
+    message = choice["message"]
+    delta = {name: value for name, value in message.items() if value is not None}
+    chunks: list[dict[str, Any]] = [
+        {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]},
+        {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}]},
+    ]
+    if wants_usage:
+        chunks.append({**head, "choices": [], "usage": answer.get("usage")})
+    return b"".join(b"data: " + orjson.dumps(chunk) + b"\n\n" for chunk in chunks) + b"data: [DONE]\n\n"

@@ -1,0 +1,211 @@
+"""The live API as one lean ASGI application: paths, start and stop, and the last line of defence."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from time import monotonic, time
+from typing import Any
+
+import orjson
+import psycopg
+from django.conf import settings as django_settings
+
+from audit import payloads, sealing
+from routing.adapters.egress import Guard
+from routing.gateway import keys
+from routing.gateway.chat import chat_completions
+from routing.gateway.errors import ApiError
+from routing.gateway.exchange import ClientGone, Exchange
+from routing.gateway.metrics import Metrics
+from routing.gateway.recorder import Recorder
+from routing.gateway.records import Scribe
+from routing.gateway.replica import Replica
+from routing.gateway.snapshot import Snapshot
+
+Serve = Callable[["Gateway", Exchange], Awaitable[None]]
+
+
+def dsn_of(database: dict[str, Any]) -> str:
+    """The psycopg connection string of a Django database."""
+    return psycopg.conninfo.make_conninfo(
+        host=database["HOST"] or None,
+        port=database["PORT"] or None,
+        user=database["USER"] or None,
+        password=database["PASSWORD"] or None,
+        dbname=database["NAME"],
+        application_name="signalbox-gateway",
+        **{k: v for k, v in database.get("OPTIONS", {}).items() if k != "pool"},
+    )
+
+
+class Gateway:
+    log = logging.getLogger("routing.gateway")
+
+    def __init__(self, *, dsn: str, snapshot_file: Path, guard: Guard, url: str, body_limit: int) -> None:
+        self.url = url
+        self.body_limit = body_limit
+        self.replica = Replica(dsn=dsn, file=snapshot_file, guard=guard)
+        self.replica.on_hold_answered = self._wake_hold
+        self.recorder = Recorder(dsn)
+        self.rate_limits = keys.RateLimits()
+        self.metrics = Metrics()
+        self.hold_events: dict[str, asyncio.Event] = {}
+        # Wired by config: review opens its case on a hold. The sweeper finds what this misses.
+        self.on_held: Callable[[uuid.UUID], Awaitable[None]] | None = None
+        self._scribe: Scribe | None = None
+        self._in_flight = 0
+        self._routes: dict[tuple[str, str], Serve] = {
+            ("POST", "/v1/chat/completions"): chat_completions,
+            ("GET", "/v1/models"): _models,
+            ("GET", "/health/live"): _live,
+            ("GET", "/health/ready"): _ready,
+            ("GET", "/metrics"): _metrics,
+        }
+        self._paths = {path for _, path in self._routes}
+
+    @classmethod
+    def from_settings(cls, settings: Any) -> Gateway:
+        return cls(
+            dsn=dsn_of(settings.DATABASES["default"]),
+            snapshot_file=settings.VAR_DIR / "snapshot.json",
+            guard=Guard(settings.EGRESS_PRIVATE_ALLOWED),
+            url=settings.SIGNALBOX_URL,
+            body_limit=settings.LIVE_BODY_LIMIT,
+        )
+
+    @property
+    def scribe(self) -> Scribe:
+        if self._scribe is None:
+            self._scribe = Scribe(
+                sealing.Writer(name=f"gateway-{self.replica.name}"),
+                payloads.payload_key(django_settings.PAYLOAD_KEY_FILE),
+            )
+        return self._scribe
+
+    async def start(self) -> None:
+        self.recorder.start()
+        await self.replica.start()
+        _ = self.scribe
+        # What exists now lives as long as the process: keep the collector away from it.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 100)
+
+    async def stop(self) -> None:
+        ends = monotonic() + 20
+        while self._in_flight and monotonic() < ends:
+            await asyncio.sleep(0.05)
+        await self.recorder.stop()
+        await self.replica.stop()
+
+    async def lifespan(self, scope: Any, receive: Any, send: Any) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self.start()
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        x = Exchange(scope, receive, send)
+        self._in_flight += 1
+        try:
+            await self._serve(x)
+        except ApiError as error:
+            self.metrics.refused(error.code)
+            await x.refuse(error)
+        except ClientGone:
+            self.metrics.refused("client_gone")
+        except Exception:
+            self.log.exception("A request failed in the router itself.")
+            self.metrics.refused("internal_error")
+            await x.refuse(ApiError("internal_error", "The router failed; the request id finds it in the log."))
+        finally:
+            self._in_flight -= 1
+
+    async def _serve(self, x: Exchange) -> None:
+        serve = self._routes.get((x.method, x.path))
+        if serve is not None:
+            await serve(self, x)
+        elif x.path in self._paths:
+            raise ApiError("method_not_allowed", f"{x.path} does not answer {x.method}.")
+        elif x.method == "GET" and x.path.startswith("/v1/models/"):
+            await _model(self, x)
+        else:
+            raise ApiError("not_found", f"There is nothing at {x.path[:100]!r}.")
+
+    async def not_found(self, scope: Any, receive: Any, send: Any) -> None:
+        x = Exchange(scope, receive, send)
+        await x.refuse(ApiError("not_found", "This replica serves the live API only."))
+
+    def current_snapshot(self) -> Snapshot:
+        if self.replica.snapshot is None:
+            raise ApiError("policy_unavailable", "This replica has no valid snapshot yet.", retry_after_s=2)
+        return self.replica.snapshot
+
+    async def announce_hold(self, decision_id: uuid.UUID) -> None:
+        if self.on_held is None:
+            return
+        try:
+            await self.on_held(decision_id)
+        except Exception:
+            self.log.exception("A case could not be opened at once; the sweeper will.")
+
+    def _wake_hold(self, decision_id: str) -> None:
+        if (event := self.hold_events.get(decision_id)) is not None:
+            event.set()
+
+
+def _route_object(slug: str, created: int) -> dict[str, Any]:
+    return {"id": slug, "object": "model", "created": created, "owned_by": "signalbox"}
+
+
+def _visible(gateway: Gateway, x: Exchange) -> list[dict[str, Any]]:
+    snapshot = gateway.current_snapshot()
+    key = keys.authenticate(x.headers, snapshot, time())
+    x.key = key
+    return [
+        _route_object(route.slug, route.created_s)
+        for route in snapshot.routes.values()
+        if route.enabled and key.may_call(route.slug)
+    ]
+
+
+async def _models(gateway: Gateway, x: Exchange) -> None:
+    await x.answer(200, orjson.dumps({"object": "list", "data": _visible(gateway, x)}))
+
+
+async def _model(gateway: Gateway, x: Exchange) -> None:
+    wanted = x.path.removeprefix("/v1/models/")
+    for item in _visible(gateway, x):
+        if item["id"] == wanted:
+            await x.answer(200, orjson.dumps(item))
+            return
+    raise ApiError("model_not_found", f"There is no route named {wanted[:64]!r}.", param="model")
+
+
+async def _live(gateway: Gateway, x: Exchange) -> None:
+    await x.answer(200, b'{"status":"live"}')
+
+
+async def _ready(gateway: Gateway, x: Exchange) -> None:
+    """Ready means: has a valid snapshot. Not: the database is up."""
+    snapshot = gateway.current_snapshot()
+    await x.answer(
+        200, orjson.dumps({"status": "ready", "revision": snapshot.revision, "digest": snapshot.digest})
+    )
+
+
+async def _metrics(gateway: Gateway, x: Exchange) -> None:
+    body = gateway.metrics.text(recorder=gateway.recorder, in_flight=gateway._in_flight)
+    await x.begin(200, [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")])
+    await x.write(body)
+    await x.end()

@@ -1,0 +1,126 @@
+"""One request on its way through the live API: what is known of it, and how it is answered.
+
+Holds the ASGI calls, the ids, the clocks and the response headers. It decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from time import perf_counter, time
+from typing import Any, TypeVar
+
+from routing.gateway.errors import ApiError
+from routing.gateway.snapshot import ClientKey
+
+_SAFE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}\Z")
+_JSON = (b"content-type", b"application/json")
+
+Headers = list[tuple[bytes, bytes]]
+T = TypeVar("T")
+_WATCH_AFTER_S = 0.05
+
+
+class ClientGone(Exception):  # noqa: N818
+    """The client closed the connection; the backend call is cancelled and the end recorded."""
+
+
+class Exchange:
+    def __init__(self, scope: Mapping[str, Any], receive: Callable[[], Awaitable[Any]], send: Any) -> None:
+        self.started = perf_counter()
+        self.at = time()
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.receive = receive
+        self._send = send
+        given = self.headers.get(b"x-request-id", b"")
+        self.request_id = given.decode() if _SAFE_ID.match(given) else f"req_{secrets.token_hex(12)}"
+        self.key: ClientKey | None = None
+        self.decision_id: str | None = None
+        self.facts: Headers = []
+        self.upstream_s = 0.0
+        self.has_started = False
+
+    def header(self, name: bytes) -> str:
+        return self.headers.get(name, b"").decode("latin-1").strip()
+
+    def client_wait_s(self) -> float | None:
+        """How long the client says that it will wait: OpenAI's SDKs tell their read timeout."""
+        for name in (b"x-stainless-read-timeout", b"x-stainless-timeout"):
+            try:
+                value = float(self.headers[name])
+            except (KeyError, ValueError):
+                continue
+            if 0 < value < 86_400:
+                return value
+        return None
+
+    def elapsed_s(self) -> float:
+        return perf_counter() - self.started
+
+    def overhead_us(self) -> int:
+        """Microseconds of ours: everything but the time that a backend or a person took."""
+        return max(0, round((self.elapsed_s() - self.upstream_s) * 1_000_000))
+
+    def _all_headers(self, extra: Headers) -> Headers:
+        return [
+            (b"x-request-id", self.request_id.encode()),
+            *self.facts,
+            (b"x-signalbox-overhead-ms", f"{self.overhead_us() / 1000:.2f}".encode()),
+            *extra,
+        ]
+
+    async def answer(self, status: int, body: bytes, extra: Headers | None = None) -> None:
+        await self.begin(status, [_JSON, (b"content-length", str(len(body)).encode()), *(extra or [])])
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def begin(self, status: int, extra: Headers) -> None:
+        self.has_started = True
+        await self._send(
+            {"type": "http.response.start", "status": status, "headers": self._all_headers(extra)}
+        )
+
+    async def write(self, chunk: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    async def end(self) -> None:
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def refuse(self, error: ApiError, extra: Mapping[str, object] | None = None) -> None:
+        """Answer with an error object; inside a stream that has begun, as its last event."""
+        if self.has_started:
+            fields = error.body(request_id=self.request_id, decision_id=self.decision_id, extra=extra)
+            await self.write(b"data: " + fields + b"\n\n")
+            await self.end()
+            return
+        body = error.body(request_id=self.request_id, decision_id=self.decision_id, extra=extra)
+        await self.answer(error.status, body, error.headers())
+
+    async def gone(self) -> None:
+        """Return when the client has closed the connection."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+
+    async def unless_gone(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await ``work``; when the client leaves first, cancel it and raise ClientGone.
+
+        A fast answer costs no second task: the connection is watched only after a moment.
+        """
+        task = asyncio.ensure_future(work)
+        done, _ = await asyncio.wait({task}, timeout=_WATCH_AFTER_S)
+        if done:
+            return task.result()
+        watcher = asyncio.ensure_future(self.gone())
+        try:
+            await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise ClientGone
+        finally:
+            watcher.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})

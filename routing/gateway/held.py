@@ -1,0 +1,179 @@
+"""A held request: the client waits on its connection while a person reads, decides, and answers.
+
+A candidate answer is asked of a private backend meanwhile, never of a public one: nothing leaves
+the company before a person has said so. The router itself ends the wait at the deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from asgiref.sync import sync_to_async
+
+from audit.payloads import SealedPayload
+from routing.gateway import chat
+from routing.gateway.answers import STREAM_HEADERS, completion
+from routing.gateway.carry import Carrier
+from routing.gateway.errors import ApiError
+from routing.gateway.exchange import ClientGone, Exchange
+from routing.gateway.planning import Plan
+from routing.gateway.replica import in_thread
+from routing.services import holds
+
+if TYPE_CHECKING:
+    from routing.gateway.application import Gateway
+
+_POLL_S = 2.0
+_COMMENT_S = 15.0
+_PROXY_IDLE_S = 60.0
+
+
+def _hold_s(x: Exchange, plan: Plan) -> float:
+    """The shortest of: the rule's hold, the client's patience, the proxy's, the deadline."""
+    assert plan.decision.hold is not None
+    return max(0.0, min(plan.decision.hold.hold_s, _PROXY_IDLE_S - 5, plan.deadline - monotonic() - 0.5))
+
+
+def hold_row(x: Exchange, plan: Plan, sealed: SealedPayload | None) -> dict[str, object]:
+    """The row that the recorder writes in the commit of the decision."""
+    terms, decision = plan.decision.hold, plan.decision
+    assert terms is not None
+    assert sealed is not None
+    opened = datetime.now(UTC)
+    seed = orjson.dumps(plan.request.fields, option=orjson.OPT_SORT_KEYS)
+    repeat = x.header(b"idempotency-key") or hashlib.sha256(seed).hexdigest()
+    return {
+        "decision_id": plan.decision_id,
+        "opened_at": opened,
+        "deadline_at": opened + timedelta(seconds=_hold_s(x, plan)),
+        "route": plan.route.slug,
+        "policy": plan.route.policy_label,
+        "rule": decision.rule,
+        "queue": terms.queue,
+        "data_class": decision.data_class,
+        "client": plan.key.name,
+        "sentence": decision.sentence,
+        "on_timeout": terms.on_timeout,
+        "safe_text": decision.safe_default.text,
+        "request_payload": sealed.id,
+        "dedupe_key": hashlib.sha256(f"{plan.key.public_id}:{plan.session}:{repeat}".encode()).hexdigest(),
+    }
+
+
+async def serve(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
+    """Hold the request until a person answers, the hold ends, or the client leaves."""
+    plan = carrier.plan
+    hold_ends = monotonic() + _hold_s(x, plan)
+    await gateway.recorder.durable(carrier.made)
+    started = monotonic()
+    open_case = asyncio.ensure_future(gateway.announce_hold(plan.decision_id))
+    candidate = asyncio.ensure_future(_make_candidate(gateway, x, carrier))
+    try:
+        if plan.request.is_stream:
+            carrier.cause = "held"
+            chat.set_outcome(x, carrier, "held")
+            await x.begin(200, STREAM_HEADERS)
+        hold = await x.unless_gone(_wait(gateway, x, plan, hold_ends))
+    except ClientGone:
+        await in_thread(lambda: holds.note_delivery(plan.decision_id, "client_gone"))
+        raise
+    finally:
+        candidate.cancel()
+        with suppress(asyncio.CancelledError):
+            await candidate
+        await asyncio.gather(open_case, return_exceptions=True)
+    x.upstream_s = monotonic() - started
+    await _answer(gateway, x, carrier, hold)
+
+
+async def _wait(gateway: Gateway, x: Exchange, plan: Plan, hold_ends: float) -> holds.Answer:
+    event = gateway.hold_events.setdefault(str(plan.decision_id), asyncio.Event())
+    next_comment = monotonic() + _COMMENT_S
+    try:
+        while True:
+            answer = await in_thread(lambda: holds.answer_of(plan.decision_id))
+            if answer is not None:
+                return answer
+            left = hold_ends - monotonic()
+            if left <= 0:
+                # Whoever is first wins: a reviewer in this very moment, or the deadline.
+                return await in_thread(lambda: holds.expire_hold(decision_id=plan.decision_id))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, _POLL_S)):
+                    await event.wait()
+                    event.clear()
+            if plan.request.is_stream and monotonic() >= next_comment:
+                await x.write(b": review pending\n\n")
+                next_comment += _COMMENT_S
+    finally:
+        gateway.hold_events.pop(str(plan.decision_id), None)
+
+
+async def _make_candidate(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
+    """Ask the private backend that would have served, so that the reviewer has something to read."""
+    plan = carrier.plan
+    assert plan.decision.hold is not None
+    name = plan.decision.hold.candidate
+    backend = plan.snapshot.backends.get(name or "")
+    if backend is None or backend.boundary != "private":
+        return
+    carrier.whole_answer = True
+    try:
+        answer = await chat.complete_once(gateway, x, carrier, backend.name)
+        text = answer["choices"][0].get("message", {}).get("content") or ""
+    except ApiError as problem:
+        await in_thread(lambda: holds.note_no_candidate(decision_id=plan.decision_id, why=problem.code))
+        return
+    sealed = gateway.scribe.payload(plan, "candidate", str(text).encode())
+    await in_thread(
+        lambda: holds.store_candidate(
+            decision_id=plan.decision_id, payload=sealed, backend=carrier.current.backend.name
+        )
+    )
+
+
+async def _answer(gateway: Gateway, x: Exchange, carrier: Carrier, hold: holds.Answer) -> None:
+    plan = carrier.plan
+    review: dict[str, Any] = {
+        "id": str(hold.case_id or plan.decision_id),
+        "status": hold.disposition,
+        "url": f"{gateway.url}/review/{hold.case_id}/" if hold.case_id else None,
+    }
+    details = {"review": {"disposition": hold.disposition, "state": hold.state}}
+    if hold.disposition == "answer":
+        await gateway.recorder.durable(chat.end(gateway, x, carrier, "completed", details=details))
+        await _delivered(plan)
+        carrier.cause = "held"
+        chat.set_outcome(x, carrier, "served")
+        gateway.metrics.served(plan, "served", x)
+        answer = completion(plan, hold.text, finish_reason="stop", extra={"review": review})
+        await chat.deliver(x, plan, answer)
+    elif hold.disposition == "safe_default":
+        await _delivered(plan)
+        await chat.serve_safe_default(gateway, x, carrier, {"review": review})
+    else:
+        is_pending = hold.disposition == "pending"
+        error = (
+            ApiError("human_review_pending", "A person has not decided in time; the case stays open.")
+            if is_pending
+            else ApiError("human_review_denied", "A reviewer refused this request.")
+        )
+        outcome = "held" if is_pending else "refused"
+        await gateway.recorder.durable(
+            chat.end(gateway, x, carrier, outcome, error_code=error.code, details=details)
+        )
+        await _delivered(plan)
+        carrier.cause = "held" if is_pending else "refused"
+        chat.set_outcome(x, carrier, outcome)
+        gateway.metrics.served(plan, outcome, x)
+        await x.refuse(error, {"review": review})
+
+
+async def _delivered(plan: Plan) -> None:
+    await in_thread(lambda: holds.note_delivery(plan.decision_id, "delivered"))

@@ -1,0 +1,231 @@
+"""Makes decisions durable: one writer task, one connection, one statement a batch, no waiting time.
+
+A caller puts sealed events and awaits their ticket. Batches form by themselves while the last one
+commits. An event that overlaps a private call may linger a moment, so that a fast answer's terminal
+event shares its commit. Nothing is dropped: a batch that failed is sent again with the same ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+
+import orjson
+import psycopg
+
+from audit import payloads, sealing
+from routing.gateway.errors import ApiError
+
+log = logging.getLogger(__name__)
+
+CAPACITY = 4096
+BATCH = 256
+LINGER_S = 0.002
+COMMIT_TIMEOUT_S = 2.0
+
+_HOLD_SQL = """
+INSERT INTO routing_hold (
+    decision_id, opened_at, deadline_at, route, policy, rule, queue, data_class, client, sentence,
+    on_timeout, safe_text, state, delivery, request_payload, candidate_backend, candidate_state,
+    disposition, dedupe_key
+) VALUES (
+    %(decision_id)s, %(opened_at)s, %(deadline_at)s, %(route)s, %(policy)s, %(rule)s, %(queue)s,
+    %(data_class)s, %(client)s, %(sentence)s, %(on_timeout)s, %(safe_text)s, 'waiting', 'waiting',
+    %(request_payload)s, '', 'none', '', %(dedupe_key)s
+) ON CONFLICT DO NOTHING
+"""
+
+
+class RecordUnavailable(ApiError):
+    def __init__(self) -> None:
+        super().__init__(
+            "audit_unavailable",
+            "The decision cannot be recorded now, so it is not carried out.",
+            retry_after_s=2,
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One unit of a batch: events, and what must be written in the same commit."""
+
+    events: Sequence[sealing.SealedEvent]
+    payloads: Sequence[payloads.SealedPayload] = ()
+    hold: dict[str, object] | None = None
+    put_at: float = field(default_factory=monotonic)
+    done: asyncio.Future[None] | None = None
+
+
+class Recorder:
+    def __init__(self, dsn: str, *, capacity: int = CAPACITY) -> None:
+        self._dsn = dsn
+        self._capacity = capacity
+        self._queue: deque[Ticket] = deque()
+        self._wake = asyncio.Event()
+        self._is_urgent = False
+        self._connection: psycopg.AsyncConnection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._is_failing = False
+        self._is_stopping = False
+        self.batches = 0
+        self.written = 0
+
+    @property
+    def depth(self) -> int:
+        return len(self._queue)
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="recorder")
+
+    async def stop(self) -> None:
+        """Write what is queued, then close; called after the last request has ended."""
+        self._is_stopping = True
+        self._hurry()
+        if self._task:
+            await asyncio.wait({self._task}, timeout=COMMIT_TIMEOUT_S)
+            self._task.cancel()
+        if self._connection:
+            await self._connection.close()
+
+    def check(self) -> None:
+        """Raise 503 before a decision is numbered, when it could not be recorded anyway."""
+        if self._is_failing or len(self._queue) >= self._capacity:
+            raise RecordUnavailable
+
+    def put(
+        self,
+        *events: sealing.SealedEvent,
+        payloads: Sequence[payloads.SealedPayload] = (),
+        hold: dict[str, object] | None = None,
+        may_linger: bool = False,
+    ) -> Ticket:
+        """Queue events; the returned ticket is durable once ``durable`` returns."""
+        ticket = Ticket(events, payloads, hold)
+        self._queue.append(ticket)
+        if may_linger and len(self._queue) < BATCH:
+            self._wake.set()
+        else:
+            self._hurry()
+        return ticket
+
+    async def durable(self, ticket: Ticket) -> None:
+        """Return when the ticket is committed; raise 503 when that takes too long."""
+        if ticket.done is None:
+            ticket.done = asyncio.get_running_loop().create_future()
+            self._hurry()
+        if ticket.done.done():
+            return
+        try:
+            async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                await asyncio.shield(ticket.done)
+        except TimeoutError:
+            raise RecordUnavailable from None
+
+    def _hurry(self) -> None:
+        self._is_urgent = True
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            if not self._is_urgent and self._queue:
+                await self._linger()
+            self._wake.clear()
+            self._is_urgent = False
+            while self._queue:
+                batch = [self._queue[i] for i in range(min(BATCH, len(self._queue)))]
+                await self._write_until_done(batch)
+                for ticket in batch:
+                    self._queue.popleft()
+                    self._settle(ticket, None)
+            if self._is_stopping:
+                return
+
+    @staticmethod
+    def _settle(ticket: Ticket, problem: Exception | None) -> None:
+        if ticket.done is None:
+            ticket.done = asyncio.get_running_loop().create_future()
+        if ticket.done.done():
+            return
+        if problem is None:
+            ticket.done.set_result(None)
+        else:
+            ticket.done.set_exception(problem)
+            ticket.done.exception()  # looked at: nobody may be waiting, and that is no accident
+
+    async def _linger(self) -> None:
+        waited = monotonic() - self._queue[0].put_at
+        self._wake.clear()
+        if waited < LINGER_S and not self._is_urgent:
+            try:
+                async with asyncio.timeout(LINGER_S - waited):
+                    while not self._is_urgent:
+                        await self._wake.wait()
+                        if not self._is_urgent:
+                            self._wake.clear()
+            except TimeoutError:
+                pass
+
+    async def _write_until_done(self, batch: Sequence[Ticket]) -> None:
+        pause = 0.05
+        while True:
+            try:
+                await self._write(batch)
+            except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as problem:
+                if not self._is_failing:
+                    log.error("Recording stopped: %s", problem)
+                self._is_failing = True
+                await self._drop_connection()
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 1.0)
+            except psycopg.Error as problem:
+                if len(batch) > 1:
+                    # One event that the database refuses must not take its neighbours with it.
+                    for ticket in batch:
+                        await self._write_until_done([ticket])
+                    return
+                log.exception("The database refused an event.")
+                self._settle(batch[0], RecordUnavailable().with_traceback(problem.__traceback__))
+                return
+            else:
+                if self._is_failing:
+                    log.info("Recording goes on.")
+                self._is_failing = False
+                return
+
+    async def _connected(self) -> psycopg.AsyncConnection:
+        if self._connection is None or self._connection.closed:
+            self._connection = await psycopg.AsyncConnection.connect(
+                self._dsn, autocommit=True, prepare_threshold=1, connect_timeout=3
+            )
+        return self._connection
+
+    async def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                await connection.close()
+            except psycopg.Error:
+                log.debug("The broken connection did not close cleanly.")
+
+    async def _write(self, batch: Sequence[Ticket]) -> None:
+        connection = await self._connected()
+        rows = [event.row() for ticket in batch for event in ticket.events]
+        extras = [ticket for ticket in batch if ticket.hold or ticket.payloads]
+        parameter = orjson.dumps(rows).decode()
+        if not extras:
+            await connection.execute(sealing.BATCH_SQL, (parameter,))
+        else:
+            async with connection.transaction():
+                await connection.execute(sealing.BATCH_SQL, (parameter,))
+                for ticket in extras:
+                    for payload in ticket.payloads:
+                        await payloads.insert(connection, payload)
+                    if ticket.hold:
+                        await connection.execute(_HOLD_SQL, ticket.hold)
+        self.batches += 1
+        self.written += len(rows)

@@ -1,0 +1,142 @@
+"""What is written about a request: the decision before it is carried out, and exactly one end.
+
+Seals events; the recorder makes them durable. No prompt or answer text is ever in an event: at most
+a commitment under a salt that can be destroyed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from audit import payloads, sealing
+from audit.actors import Actor
+from routing.gateway.carry import Attempt
+from routing.gateway.exchange import Exchange
+from routing.gateway.planning import Plan
+
+_MILLION = Decimal(1_000_000)
+
+
+def _usd(amount: Decimal) -> str:
+    return format(amount.normalize(), "f")
+
+
+class Scribe:
+    def __init__(self, writer: sealing.Writer, payload_key: bytes) -> None:
+        self._writer = writer
+        self._payload_key = payload_key
+
+    def payload(self, plan: Plan, kind: str, text: bytes) -> payloads.SealedPayload:
+        return payloads.seal(text, decision_id=plan.decision_id, kind=kind, key=self._payload_key)
+
+    def request_payload(self, plan: Plan) -> payloads.SealedPayload | None:
+        """The request's text, sealed, where the route or a hold asks for it."""
+        is_held = plan.decision.action == "hold"
+        if plan.route.capture == "none" and not is_held:
+            return None
+        return self.payload(plan, "request", orjson.dumps(plan.request.fields))
+
+    def made(
+        self, x: Exchange, plan: Plan, sealed_request: payloads.SealedPayload | None
+    ) -> sealing.SealedEvent:
+        decision, facts = plan.decision, plan.facts
+        details: dict[str, Any] = {
+            "route": plan.route.slug,
+            "policy": plan.route.policy_label,
+            "policy_digest": plan.route.policy_digest,
+            "snapshot": plan.snapshot.digest,
+            "endpoint": x.path,
+            "requested_model": plan.request.model,
+            "client": {"id": plan.key.public_id, "name": plan.key.name, "owner": plan.key.owner},
+            "session": plan.session,
+            "stream": plan.request.is_stream,
+            "deadline_at": _stamp(plan.deadline_at),
+            "received_at": _stamp(datetime.fromtimestamp(x.at, UTC)),
+            "input": {
+                "bytes": plan.request.size,
+                "messages": len(plan.request.messages),
+                "commitment": sealed_request.commitment if sealed_request else None,
+            },
+            "facts": {
+                "now_s": facts.now_s,
+                "needs": sorted(facts.needs),
+                "output_tokens": facts.output_tokens,
+                "pin": facts.pin,
+                "boundary_ceiling": facts.boundary_ceiling,
+                "in_rollout": facts.in_rollout,
+                "baseline": facts.baseline,
+                "killed": sorted(facts.killed),
+            },
+            "contributions": [list(pair) for pair in plan.contributions],
+            "decision": decision.as_json(),
+        }
+        return self._writer.seal(
+            "decision.made",
+            event_id=plan.decision_id,
+            decision_id=plan.decision_id,
+            actor=Actor(kind="api_key", id=plan.key.public_id, name=plan.key.name, roles=()),
+            object=("route", plan.route.slug),
+            details=details,
+            corr={"request_id": x.request_id},
+        )
+
+    def ended(
+        self,
+        x: Exchange,
+        plan: Plan,
+        outcome: str,
+        *,
+        attempts: Sequence[Attempt] = (),
+        error_code: str = "",
+        details: dict[str, Any] | None = None,
+    ) -> sealing.SealedEvent:
+        """The one terminal event; ``outcome`` is the part after ``decision.``."""
+        last = attempts[-1] if attempts else None
+        usage = last.usage if last else None
+        baseline = plan.snapshot.backends.get(plan.route.baseline or "")
+        content: dict[str, Any] = {
+            "route": plan.route.slug,
+            "policy": plan.route.policy_label,
+            "attempts": [attempt.as_json() for attempt in attempts],
+            "backend": last.backend.name if last else None,
+            "tier": last.backend.tier if last else None,
+            "boundary": last.backend.boundary if last else None,
+            "input_tokens": usage and usage.input_tokens,
+            "output_tokens": usage and usage.output_tokens,
+            "usage_source": usage and usage.source,
+            "cost_usd": _usd(sum((a.cost_usd() for a in attempts), Decimal(0))),
+            "baseline_cost_usd": usage
+            and baseline
+            and _usd(
+                (baseline.price_in * usage.input_tokens + baseline.price_out * usage.output_tokens)
+                / _MILLION
+            ),
+            "overhead_us": x.overhead_us(),
+            "total_ms": round(x.elapsed_s() * 1000),
+            "first_token_ms": (
+                round((last.started - attempts[0].started + last.first_byte_s) * 1000)
+                if last and last.first_byte_s is not None
+                else None
+            ),
+            "error_code": error_code,
+            **(details or {}),
+        }
+        return self._writer.seal(
+            f"decision.{outcome}",
+            event_id=sealing.terminal_id(plan.decision_id),
+            decision_id=plan.decision_id,
+            actor=Actor(kind="system", id="router", name="router", roles=()),
+            object=("route", plan.route.slug),
+            details=content,
+            corr={"request_id": x.request_id},
+            result="ok" if outcome in {"completed", "safe_default", "held"} else "failed",
+        )
+
+
+def _stamp(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

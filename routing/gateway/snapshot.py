@@ -1,0 +1,156 @@
+"""The immutable state that one replica decides on: compiled once, swapped whole, never edited."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from routing.engine.decide import CompiledPolicy, compile_policy
+from routing.engine.document import parse_policy
+from routing.engine.types import BackendFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientKey:
+    public_id: str
+    name: str
+    owner: str
+    routes: frozenset[str]
+    default_route: str
+    may_pin: bool
+    boundary_ceiling: str
+    data_class_ceiling: str
+    requests_per_minute: int
+    expires_s: int | None
+
+    def may_call(self, slug: str) -> bool:
+        return not self.routes or slug in self.routes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveBackend:
+    """A registered backend as this replica knows it. ``facts`` is its state without health."""
+
+    name: str
+    tier: str
+    boundary: str
+    base_url: str
+    upstream_model: str
+    secret_ref: str
+    max_in_flight: int
+    max_output_tokens: int
+    price_in: Decimal
+    price_out: Decimal
+    price_version: int
+    facts: BackendFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveRoute:
+    slug: str
+    name: str
+    data_class: str
+    capture: str
+    enabled: bool
+    rollout_pct: int
+    baseline: str | None
+    created_s: int
+    policy: CompiledPolicy | None
+    policy_label: str
+    policy_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    revision: int
+    digest: str
+    routes: Mapping[str, LiveRoute]
+    backends: Mapping[str, LiveBackend]
+    keys: Mapping[bytes, ClientKey]
+    killed_backends: frozenset[str]
+    killed_routes: frozenset[str]
+    public_stopped: bool
+
+    def killed_for(self, slug: str) -> frozenset[str]:
+        """The engine's ``killed`` set for one route: backends, ``public``, and the route itself."""
+        names = self.killed_backends
+        if self.public_stopped:
+            names = names | {"public"}
+        if slug in self.killed_routes:
+            names = names | {slug}
+        return names
+
+
+def _backend(item: Mapping[str, Any]) -> LiveBackend:
+    price_in, price_out = Decimal(item["price_in"]), Decimal(item["price_out"])
+    return LiveBackend(
+        name=item["name"],
+        tier=item["tier"],
+        boundary=item["boundary"],
+        base_url=item["base_url"],
+        upstream_model=item["upstream_model"],
+        secret_ref=item["secret_ref"],
+        max_in_flight=item["max_in_flight"],
+        max_output_tokens=item["max_output_tokens"],
+        price_in=price_in,
+        price_out=price_out,
+        price_version=item["price_version"],
+        facts=BackendFacts(
+            name=item["name"],
+            tier=item["tier"],
+            boundary=item["boundary"],
+            state=item["state"],
+            healthy=True,
+            cooling=False,
+            context_window=item["context_window"],
+            capabilities=frozenset(item["capabilities"]),
+            data_classes=frozenset(item["data_classes"]),
+            signoffs=dict(item["signoffs"]),
+            price_in=price_in,
+            price_out=price_out,
+            over_budget=False,
+            key_allowed=True,
+        ),
+    )
+
+
+def _route(item: Mapping[str, Any]) -> LiveRoute:
+    version = item["policy"]
+    compiled = None
+    if version:
+        policy = parse_policy(version["document"])
+        compiled = compile_policy(policy, number=version["number"], digest=version["digest"])
+    return LiveRoute(
+        slug=item["slug"],
+        name=item["name"],
+        data_class=item["data_class"],
+        capture=item["capture"],
+        enabled=item["enabled"],
+        rollout_pct=item["rollout_pct"],
+        baseline=item["baseline"],
+        created_s=item["created"],
+        policy=compiled,
+        policy_label=f"{item['slug']}@{version['number']}" if version else "",
+        policy_digest=version["digest"] if version else "",
+    )
+
+
+def compile_snapshot(document: Mapping[str, Any]) -> Snapshot:
+    """Turn a snapshot document into compiled state; raises PolicyError or KeyError, never half of it."""
+    killed = [entry.partition(":") for entry in document["killed"]]
+    keys = {}
+    for item in document["keys"]:
+        fields = {name: value for name, value in item.items() if name not in {"sha256", "routes"}}
+        keys[bytes.fromhex(item["sha256"])] = ClientKey(routes=frozenset(item["routes"]), **fields)
+    return Snapshot(
+        revision=document["revision"],
+        digest=document["digest"],
+        routes={item["slug"]: _route(item) for item in document["routes"]},
+        backends={item["name"]: _backend(item) for item in document["backends"]},
+        keys=keys,
+        killed_backends=frozenset(target for scope, _, target in killed if scope == "backend"),
+        killed_routes=frozenset(target for scope, _, target in killed if scope == "route"),
+        public_stopped=any(scope == "public" for scope, _, _ in killed),
+    )

@@ -1,0 +1,20 @@
+from routing.models.backends import Backend, BackendProbe, SignOff
+from routing.models.decisions import Decision, Hold, Projection
+from routing.models.policies import PolicyApproval, PolicyVersion
+from routing.models.replicas import KillSwitch, Replica, SnapshotRevision
+from routing.models.routes import Route
+
+__all__ = [
+    "Backend",
+    "BackendProbe",
+    "Decision",
+    "Hold",
+    "KillSwitch",
+    "PolicyApproval",
+    "PolicyVersion",
+    "Projection",
+    "Replica",
+    "Route",
+    "SignOff",
+    "SnapshotRevision",
+]

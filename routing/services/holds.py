@@ -1,0 +1,98 @@
+"""The waiting side of review: a hold is answered once, or it expires once, whoever comes first."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from audit import payloads
+from routing.models import Hold
+from screens.errors import Conflict
+
+
+class HoldClosed(Conflict):
+    """The client already has an answer, or the hold has ended."""
+
+    default_message = "This request has already been answered, or its time has passed."
+    default_code = "hold_closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the waiting client gets. ``text`` is set only when the disposition is an answer."""
+
+    disposition: str
+    state: str
+    text: str
+    case_id: uuid.UUID | None
+
+
+def _answer(hold: Hold) -> Answer:
+    text = ""
+    if hold.disposition == Hold.Disposition.ANSWER and hold.answer_payload:
+        text = payloads.open_payload(hold.answer_payload).decode()
+    case = getattr(hold, "case", None)
+    return Answer(
+        disposition=hold.disposition, state=hold.state, text=text, case_id=case.pk if case else None
+    )
+
+
+def answer_of(decision_id: uuid.UUID) -> Answer | None:
+    """Return the answer of a hold, or None while it waits."""
+    hold = Hold.objects.filter(pk=decision_id).exclude(state=Hold.State.WAITING).first()
+    return _answer(hold) if hold else None
+
+
+def notify(decision_id: uuid.UUID) -> None:
+    """Wake the replica whose client waits; the listener's poll is behind it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify('signalbox_hold', %s)", [str(decision_id)])
+
+
+@transaction.atomic
+def answer_hold(
+    *, decision_id: uuid.UUID, disposition: str, payload: payloads.SealedPayload | None = None
+) -> None:
+    """Give the waiting client its answer. Raises HoldClosed when somebody or time was first."""
+    if payload is not None:
+        payloads.store(payload)
+    changed = Hold.objects.filter(pk=decision_id, state=Hold.State.WAITING).update(
+        state=Hold.State.ANSWERED,
+        disposition=disposition,
+        answer_payload=payload.id if payload else None,
+        answered_at=timezone.now(),
+    )
+    if changed != 1:
+        raise HoldClosed
+    notify(decision_id)
+
+
+@transaction.atomic
+def expire_hold(*, decision_id: uuid.UUID) -> Answer:
+    """End a hold whose time has passed and return what its client gets by the rule."""
+    hold = Hold.objects.get(pk=decision_id)
+    Hold.objects.filter(pk=decision_id, state=Hold.State.WAITING).update(
+        state=Hold.State.EXPIRED, disposition=hold.on_timeout, answered_at=timezone.now()
+    )
+    hold.refresh_from_db()
+    return _answer(hold)
+
+
+@transaction.atomic
+def store_candidate(*, decision_id: uuid.UUID, payload: payloads.SealedPayload, backend: str) -> None:
+    payloads.store(payload)
+    Hold.objects.filter(pk=decision_id).update(
+        candidate_payload=payload.id, candidate_backend=backend, candidate_state="ready"
+    )
+
+
+def note_no_candidate(*, decision_id: uuid.UUID, why: str) -> None:
+    Hold.objects.filter(pk=decision_id).update(candidate_state="none")
+
+
+def note_delivery(decision_id: uuid.UUID, delivery: str) -> None:
+    """Delivery is apart from the decision: it never depends on the client being there."""
+    Hold.objects.filter(pk=decision_id).update(delivery=delivery)

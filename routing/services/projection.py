@@ -1,0 +1,131 @@
+"""Follows the ledger and keeps the decision list: read models are derived, never written beside it.
+
+Position and rows move in one transaction, so a crash repeats nothing and loses nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from django.db import connection, transaction
+
+from routing.models import Decision, Projection
+
+NAME = "decisions"
+BATCH = 1000
+
+_OUTCOMES = {
+    "decision.completed": "served",
+    "decision.safe_default": "safe_default",
+    "decision.held": "held",
+    "decision.refused": "refused",
+    "decision.failed": "failed",
+    "decision.aborted": "aborted",
+    "decision.blocked": "blocked",
+    "decision.outcome_unknown": "outcome_unknown",
+}
+
+_NEXT = """
+    SELECT l.seq, e.kind, e.at, e.decision_id, e.request_id, e.body
+    FROM audit.leaf l JOIN audit.event e ON e.id = l.event_id
+    WHERE l.seq > %s AND l.seq <= %s + %s
+    ORDER BY l.seq
+"""
+
+
+def _at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _decimal(value: Any) -> Decimal | None:
+    return None if value is None else Decimal(value)
+
+
+def _made(decision_id: Any, request_id: str, body: dict[str, Any]) -> Decision:
+    details = body["details"]
+    decision = details["decision"]
+    return Decision(
+        id=decision_id,
+        at=_at(details["received_at"]),
+        deadline_at=_at(details["deadline_at"]),
+        route=details["route"],
+        client=details["client"]["name"],
+        client_id=details["client"]["id"],
+        request_id=request_id,
+        session=details["session"],
+        policy=details["policy"],
+        policy_digest=details["policy_digest"],
+        rule=decision["rule"],
+        cause=decision["cause"],
+        action=decision["action"],
+        tier=decision["tier"] or "",
+        backend=decision["backend"] or "",
+        boundary=decision["boundary"] or "",
+        data_class=decision["data_class"],
+        streamed=details["stream"],
+        prompt_bytes=details["input"]["bytes"],
+        sentence=decision["sentence"],
+    )
+
+
+def _ended(kind: str, at: datetime, body: dict[str, Any]) -> dict[str, Any]:
+    details = body["details"]
+    changes: dict[str, Any] = {
+        "outcome": _OUTCOMES[kind],
+        "finished_at": at,
+        "attempts": len(details.get("attempts") or ()),
+        "input_tokens": details.get("input_tokens"),
+        "output_tokens": details.get("output_tokens"),
+        "usage_source": details.get("usage_source") or "",
+        "cost_usd": _decimal(details.get("cost_usd")),
+        "baseline_cost_usd": _decimal(details.get("baseline_cost_usd")),
+        "overhead_us": details.get("overhead_us"),
+        "first_token_ms": details.get("first_token_ms"),
+        "total_ms": details.get("total_ms"),
+        "error_code": details.get("error_code") or "",
+    }
+    for name in ("backend", "tier", "boundary"):
+        # Where a fallback or a hold served it, the last backend is the one that counts.
+        if details.get(name):
+            changes[name] = details[name]
+    return changes
+
+
+@transaction.atomic
+def follow() -> int:
+    """Take the next entries of the ledger into the decision list; returns how many were read."""
+    Projection.objects.get_or_create(name=NAME)
+    place = Projection.objects.select_for_update().get(name=NAME)
+    with connection.cursor() as cursor:
+        cursor.execute(_NEXT, [place.position, place.position, BATCH])
+        entries = cursor.fetchall()
+    if not entries:
+        return 0
+    made: dict[Any, Decision] = {}
+    ended: list[tuple[Any, dict[str, Any]]] = []
+    for _, kind, at, decision_id, request_id, body in entries:
+        if kind == "decision.made":
+            made[decision_id] = _made(decision_id, request_id, orjson.loads(bytes(body)))
+        elif kind in _OUTCOMES:
+            changes = _ended(kind, at, orjson.loads(bytes(body)))
+            if decision_id in made:
+                for name, value in changes.items():
+                    setattr(made[decision_id], name, value)
+            else:
+                ended.append((decision_id, changes))
+    Decision.objects.bulk_create(made.values(), ignore_conflicts=True)
+    for decision_id, changes in ended:
+        Decision.objects.filter(pk=decision_id).update(**changes)
+    place.position = entries[-1][0]
+    place.save(update_fields=["position"])
+    return len(entries)
+
+
+@transaction.atomic
+def rebuild() -> None:
+    """Forget the decision list; ``follow`` then makes it again from the first entry."""
+    Decision.objects.all().delete()
+    Projection.objects.filter(name=NAME).update(position=-1)

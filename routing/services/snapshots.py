@@ -1,0 +1,124 @@
+"""Builds the document that replicas run on: everything the live API needs to decide, and no more."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import orjson
+from django.db import transaction
+from datetime import timedelta
+
+from django.utils import timezone
+
+from accounts.models import ApiKey
+from routing.models import Backend, KillSwitch, PolicyVersion, Replica, Route, SignOff, SnapshotRevision
+
+
+def _backend(backend: Backend, signoffs: dict[int, dict[str, int]]) -> dict[str, Any]:
+    return {
+        "name": backend.name,
+        "tier": backend.tier,
+        "boundary": backend.boundary,
+        "region": backend.region,
+        "state": backend.state,
+        "base_url": backend.base_url,
+        "upstream_model": backend.upstream_model,
+        "secret_ref": backend.secret_ref,
+        "data_classes": sorted(backend.data_classes),
+        "capabilities": sorted(backend.capabilities),
+        "context_window": backend.context_window,
+        "max_output_tokens": backend.max_output_tokens,
+        "max_in_flight": backend.max_in_flight,
+        "price_in": str(backend.input_usd_per_mtok),
+        "price_out": str(backend.output_usd_per_mtok),
+        "price_version": backend.price_version,
+        "signoffs": signoffs.get(backend.pk, {}),
+    }
+
+
+def _route(route: Route, active: dict[int, PolicyVersion]) -> dict[str, Any]:
+    version = active.get(route.pk)
+    return {
+        "slug": route.slug,
+        "name": route.name,
+        "data_class": route.data_class,
+        "capture": route.capture,
+        "enabled": route.enabled,
+        "rollout_pct": route.rollout_pct,
+        "baseline": route.baseline.name if route.baseline else None,
+        "created": int(route.created_at.timestamp()),
+        "policy": version
+        and {"number": version.number, "digest": version.digest, "document": version.document},
+    }
+
+
+def _key(key: ApiKey) -> dict[str, Any]:
+    return {
+        "sha256": bytes(key.secret_sha256).hex(),
+        "public_id": key.public_id,
+        "name": key.name,
+        "owner": key.owner,
+        "routes": sorted(key.routes),
+        "default_route": key.default_route,
+        "may_pin": key.may_pin,
+        "boundary_ceiling": key.boundary_ceiling,
+        "data_class_ceiling": key.data_class_ceiling,
+        "requests_per_minute": key.requests_per_minute,
+        "expires_s": int(key.expires_at.timestamp()) if key.expires_at else None,
+    }
+
+
+def digest_of(document: dict[str, Any]) -> str:
+    """The digest that replicas acknowledge; ``revision`` and ``digest`` themselves are left out."""
+    content = {name: value for name, value in document.items() if name not in {"revision", "digest"}}
+    return "sha256:" + hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+@transaction.atomic
+def build_document() -> dict[str, Any]:
+    """Read one consistent state of the registry, routes, keys and switches.
+
+    The revision is read first: a change that lands while we read raises it, and the replica's next
+    look builds again.
+    """
+    revision = SnapshotRevision.objects.values_list("revision", flat=True).first() or 0
+    signoffs: dict[int, dict[str, int]] = {}
+    now = timezone.now()
+    for signoff in SignOff.objects.filter(state=SignOff.State.GRANTED, valid_from__lte=now, valid_to__gt=now):
+        expiries = signoffs.setdefault(signoff.backend_id, {})
+        ends = int(signoff.valid_to.timestamp())
+        expiries[signoff.data_class] = max(ends, expiries.get(signoff.data_class, 0))
+    active = {v.route_id: v for v in PolicyVersion.objects.filter(state=PolicyVersion.State.ACTIVE)}
+    switches = KillSwitch.objects.filter(released_at__isnull=True)
+    document = {
+        "backends": [
+            _backend(b, signoffs) for b in Backend.objects.exclude(state=Backend.State.DRAFT).order_by("name")
+        ],
+        "routes": [
+            _route(r, active) for r in Route.objects.select_related("baseline").order_by("slug")
+        ],
+        "keys": [
+            _key(k) for k in ApiKey.objects.filter(revoked_at__isnull=True).order_by("public_id")
+        ],
+        "killed": sorted(f"{switch.scope}:{switch.target}" for switch in switches),
+    }
+    return {**document, "revision": revision, "digest": digest_of(document)}
+
+
+def current_revision() -> int:
+    return SnapshotRevision.objects.values_list("revision", flat=True).first() or 0
+
+
+def acknowledge(*, replica: str, revision: int, digest: str, started_at: Any) -> None:
+    """Say which digest this replica runs; the version page shows who has acknowledged."""
+    Replica.objects.update_or_create(
+        name=replica,
+        defaults={
+            "revision": revision,
+            "digest": digest,
+            "started_at": started_at,
+            "seen_at": timezone.now(),
+        },
+    )
+    Replica.objects.filter(seen_at__lt=timezone.now() - timedelta(minutes=10)).delete()

@@ -1,0 +1,22 @@
+"""Celery's entries into routing: each calls one service and is safe to run twice."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from audit.actors import SYSTEM
+from routing.models import Backend
+from routing.services import health, reaper
+
+
+@shared_task(name="routing.tasks.reap_decisions", expires=10)
+def reap_decisions() -> int:
+    return reaper.reap()
+
+
+@shared_task(name="routing.tasks.probe_backends", expires=60)
+def probe_backends() -> int:
+    watched = Backend.objects.filter(state__in=(Backend.State.ACTIVE, Backend.State.DRAINING))
+    for backend in watched:
+        health.probe_backend(backend_id=backend.pk, by=SYSTEM("probe"))
+    return len(watched)

@@ -1,0 +1,5 @@
+"""Screens of routing."""
+
+from __future__ import annotations
+
+urlpatterns: list = []

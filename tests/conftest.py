@@ -1,0 +1,95 @@
+"""What every test may ask for: a migrated database with the real roles, and people with jobs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+JOBS = {
+    "olivia": ("operator",),
+    "arjun": ("author",),
+    "petra": ("approver",),
+    "rui": ("reviewer",),
+    "noor": ("reviewer", "lead_reviewer"),
+    "ada": ("auditor",),
+    "sam": ("administrator",),
+    "nobody": (),
+}
+
+
+def _dsn(alias: str, name: str | None = None) -> str:
+    from django.conf import settings
+
+    database = settings.DATABASES[alias]
+    return psycopg.conninfo.make_conninfo(
+        host=database["HOST"],
+        port=database["PORT"],
+        user=database["USER"],
+        password=database["PASSWORD"],
+        dbname=name or database["NAME"],
+    )
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_blocker: Any) -> Iterator[None]:
+    """A database of this process alone: made and migrated by the owner, used by the runtime role."""
+    from django.core.management import call_command
+    from django.db import connections
+
+    name = f"test_signalbox_{os.getpid()}"
+    template = {alias: connections[alias].settings_dict["NAME"] for alias in connections}
+    with psycopg.connect(_dsn("owner"), autocommit=True) as server:
+        server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        server.execute(f'CREATE DATABASE "{name}"')
+    with django_db_blocker.unblock():
+        for alias in connections:
+            connections[alias].close()
+            connections[alias].settings_dict["NAME"] = name
+        call_command("migrate", database="owner", verbosity=0, interactive=False)
+        with connections["owner"].cursor() as cursor:
+            # Tests that commit are cleaned up by TRUNCATE, which the runtime role may not do.
+            cursor.execute("GRANT TRUNCATE ON ALL TABLES IN SCHEMA public TO signalbox_app")
+        connections["owner"].close()
+    yield
+    with django_db_blocker.unblock():
+        for alias in connections:
+            connections[alias].close()
+            connections[alias].settings_dict["NAME"] = template[alias]
+    with psycopg.connect(_dsn("owner"), autocommit=True) as server:
+        server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def owner_connection(django_db_setup: None) -> Iterator[psycopg.Connection]:
+    from django.db import connections
+
+    with psycopg.connect(_dsn("owner", connections["default"].settings_dict["NAME"])) as connection:
+        yield connection
+
+
+@pytest.fixture
+def sequencer_connection(django_db_setup: None) -> Iterator[psycopg.Connection]:
+    from django.db import connections
+
+    name = connections["default"].settings_dict["NAME"]
+    with psycopg.connect(_dsn("sequencer", name)) as connection:
+        yield connection
+
+
+@pytest.fixture
+def people(db: None) -> dict[str, Any]:
+    """Everyone by name; a person's job is in the name's entry of JOBS."""
+    from django.contrib.auth.models import Group
+
+    from accounts.models import User
+
+    made = {}
+    for name, roles in JOBS.items():
+        made[name] = User.objects.create_user(username=name, full_name=name.title())
+        for role in roles:
+            made[name].groups.add(Group.objects.get_or_create(name=role)[0])
+    return made
