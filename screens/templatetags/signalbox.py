@@ -171,6 +171,12 @@ def digest(value: object, length: int = 8) -> str:
 
 
 @register.filter
+def half(number: float) -> float:
+    """The middle of a picture."""
+    return number / 2
+
+
+@register.filter
 def get(mapping: Any, key: object) -> Any:
     """A value by a key that is only known while rendering."""
     return mapping.get(key, "") if hasattr(mapping, "get") else ""
