@@ -13,8 +13,6 @@ from typing import Any
 
 import orjson
 import psycopg
-from django.conf import settings as django_settings
-
 from audit import payloads, sealing
 from routing.adapters.egress import Guard
 from routing.gateway import keys
@@ -83,7 +81,7 @@ class Gateway:
         if self._scribe is None:
             self._scribe = Scribe(
                 sealing.Writer(name=f"gateway-{self.replica.name}"),
-                payloads.payload_key(django_settings.PAYLOAD_KEY_FILE),
+                payloads.payload_key(),
             )
         return self._scribe
 
