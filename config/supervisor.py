@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from config.servers import small_model
-from config.servers.family import Child, ChildFailed, Family, StopAsked, say
+from config.servers.family import Child, ChildFailed, Family, StopAsked, die_with, say
 from config.servers.places import AlreadyRunning, Places, port_is_free, write_private
 from config.servers.postgres import Postgres
 from config.servers.valkey import Valkey
@@ -258,7 +259,11 @@ def with_servers(chosen: argparse.Namespace, family: Family) -> int:
                 site.export(DATABASE_URL=site.made["DATABASE_OWNER_URL"])
         site.write_connection()
         # In our own process group: the terminal's Ctrl-C must reach a test run directly.
-        command = subprocess.Popen(chosen.command, env=site.env)
+        command = subprocess.Popen(
+            chosen.command,
+            env=site.env,
+            preexec_fn=die_with(os.getpid(), signal.SIGTERM),
+        )
         try:
             while command.poll() is None:
                 family.watch()

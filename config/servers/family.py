@@ -196,7 +196,7 @@ class Family:
                 group=_group_of(child.user),
                 extra_groups=None if child.user is None else [],
                 # Runs after the change of user, which would otherwise clear the setting.
-                preexec_fn=_die_with(os.getpid(), child.stop_signal),  # noqa: PLW1509
+                preexec_fn=die_with(os.getpid(), child.stop_signal),
             )
         child.started = time.monotonic()
         child.restart_at = None
@@ -225,7 +225,9 @@ def _group_of(user: str | None) -> int | None:
     return None if user is None else pwd.getpwnam(user).pw_gid
 
 
-def _die_with(parent: int, number: signal.Signals) -> Callable[[], None]:
+def die_with(parent: int, number: signal.Signals) -> Callable[[], None]:
+    """What a new process does first: ask the kernel for a signal when its parent dies."""
+
     def in_child() -> None:
         # A blocked or ignored signal would be inherited and then never arrive.
         signal.pthread_sigmask(signal.SIG_SETMASK, set())
