@@ -48,27 +48,28 @@ class Kind:
 
 KINDS: Final[Mapping[str, Kind]] = {
     "decision.made": Kind(
-        "{object.id|short} was decided[ on route {details.route}]: [{details.sentence}]", "decision"
+        "{decision_id|short} on route {object.id}[: {details.decision.sentence}]", "decision"
     ),
     "decision.attempted": Kind(
-        "{object.id|short} was tried[ on {details.backend}][ ({details.boundary})]", "decision"
+        "{decision_id|short} was tried[ on {details.backend}][ ({details.boundary})]", "decision"
     ),
     "decision.completed": Kind(
-        "{object.id|short} was served[ by {details.backend}][ in {details.total_ms} ms]", "decision"
+        "{decision_id|short} was served[ by {details.backend}][ in {details.total_ms} ms]", "decision"
     ),
-    "decision.failed": Kind("{object.id|short} failed[: {details.error_code}]", "decision"),
-    "decision.aborted": Kind("{object.id|short} was broken off by the client", "decision"),
-    "decision.blocked": Kind("{object.id|short} was blocked before it was sent[: {reason}]", "decision"),
-    "decision.held": Kind("{object.id|short} stays held for a person[: {reason}]", "decision"),
-    "decision.refused": Kind("{object.id|short} was refused[: {reason}]", "decision"),
-    "decision.safe_default": Kind("{object.id|short} got the safe default[: {reason}]", "decision"),
+    "decision.failed": Kind("{decision_id|short} failed[: {details.error_code}]", "decision"),
+    "decision.aborted": Kind("{decision_id|short} was broken off by the client", "decision"),
+    "decision.blocked": Kind("{decision_id|short} was blocked before it was sent[: {reason}]", "decision"),
+    "decision.held": Kind("{decision_id|short} stays held for a person[: {reason}]", "decision"),
+    "decision.refused": Kind("{decision_id|short} was refused[: {reason}]", "decision"),
+    "decision.safe_default": Kind("{decision_id|short} got the safe default[: {reason}]", "decision"),
     "decision.outcome_unknown": Kind(
-        "{object.id|short} ended without a known outcome[: {reason}]", "decision"
+        "{decision_id|short} ended without a known outcome[: {reason}]", "decision"
     ),
     "review.opened": Kind("A case was opened for {object}[: {reason}]", "review"),
     "review.claimed": Kind("{actor} took {object}", "review"),
     "review.released": Kind("{actor} gave {object} back", "review"),
     "review.extended": Kind("{actor} extended the claim on {object}", "review"),
+    "review.lease_lost": Kind("The claim on {object} ran out", "review"),
     "review.viewed": Kind("{actor} viewed {object}", "review"),
     "review.revealed": Kind("{actor} revealed the text of {object}", "review"),
     "review.decided": Kind("{actor} decided {object}[: {details.verdict}]", "review"),
@@ -200,7 +201,7 @@ def _value(event: Mapping[str, Any], field: re.Match[str]) -> str:
         value = value.get(step) if isinstance(value, Mapping) else None
     if value is None or value == "":
         return ""
-    if name == "object.id" and short:
+    if short:
         return f"Decision {_brief(str(value))}"
     return str(value)
 

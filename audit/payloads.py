@@ -71,9 +71,9 @@ def _key_in(path: str) -> bytes:
     return read_or_make_key(Path(path))[0]
 
 
-def payload_key() -> bytes:
+def payload_key(path: Path | str | None = None) -> bytes:
     """The key that wraps the keys of payloads, from its file; made when there is none yet."""
-    return _key_in(str(settings.PAYLOAD_KEY_FILE))
+    return _key_in(str(path or settings.PAYLOAD_KEY_FILE))
 
 
 def seal(

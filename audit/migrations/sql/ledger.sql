@@ -60,9 +60,10 @@ CREATE TABLE audit.event_default PARTITION OF audit.event DEFAULT;
 CREATE INDEX event_by_time ON audit.event (at DESC, id DESC);
 CREATE INDEX event_by_actor ON audit.event (actor, at DESC, id DESC);
 CREATE INDEX event_by_request ON audit.event (request_id) WHERE request_id <> '';
+-- Decisions are searched in their own list, so what happened to an object leaves them out here;
+-- the two bulk kinds need no index by kind either: reading by time finds them at once.
 CREATE INDEX event_by_object ON audit.event (object_type, object_id, at DESC, id DESC)
-    WHERE object_type <> 'decision';
--- The two bulk kinds need no index by kind: reading by time finds them at once.
+    WHERE substr(id::text, 15, 1) = '7' AND kind <> 'decision.made';
 CREATE INDEX event_by_kind ON audit.event (kind, at DESC, id DESC)
     WHERE kind NOT IN ('decision.made', 'decision.completed');
 -- A decision's own two events are found by their ids; this finds everything else about it.
@@ -130,12 +131,6 @@ CREATE TABLE audit.payload_key (
 CREATE TABLE audit.writer (
     id text NOT NULL PRIMARY KEY,
     n bigint NOT NULL CHECK (n > 0)
-);
-
--- How far each follower has read the ledger; moved in the transaction that applies the entries.
-CREATE TABLE audit.follower (
-    name text NOT NULL PRIMARY KEY,
-    seq bigint NOT NULL CHECK (seq >= 0)
 );
 
 CREATE FUNCTION audit.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -222,7 +217,6 @@ BEGIN
         GRANT INSERT ON audit.event, audit.pending TO signalbox_app;
         GRANT INSERT, DELETE ON audit.payload, audit.payload_key TO signalbox_app;
         GRANT INSERT, UPDATE (n) ON audit.writer TO signalbox_app;
-        GRANT INSERT, UPDATE (seq) ON audit.follower TO signalbox_app;
         GRANT EXECUTE ON FUNCTION audit.ensure_partitions(integer) TO signalbox_app;
     END IF;
     IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'signalbox_sequencer') THEN
@@ -237,6 +231,6 @@ BEGIN
     IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'signalbox_reader') THEN
         GRANT USAGE ON SCHEMA audit TO signalbox_reader;
         GRANT SELECT ON audit.event, audit.pending, audit.leaf, audit.node, audit.checkpoint,
-            audit.key, audit.writer, audit.follower TO signalbox_reader;
+            audit.key, audit.writer TO signalbox_reader;
     END IF;
 END $$;
