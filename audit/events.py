@@ -175,7 +175,8 @@ def words(event: Mapping[str, Any]) -> str:
     ).strip(" :")
     if event.get("result") == "denied" and event.get("kind") != "access.denied":
         sentence += " \u2014 denied"
-    return sentence[:1].upper() + sentence[1:]
+    # A name keeps its own spelling.
+    return sentence if template.startswith("{actor}") else sentence[:1].upper() + sentence[1:]
 
 
 def _always(piece: str, event: Mapping[str, Any]) -> str:
