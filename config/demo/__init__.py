@@ -1,0 +1,1 @@
+"""The guided demonstration of ``./run``: people, backends, a route with its policy, sample traffic."""
