@@ -30,6 +30,16 @@ sys.exit("\n".join(bad) or 0)
 PY
 }
 
+# ./run accepts an environment made for tests, so the dev lock must hold the very same pins.
+locks_agree() {
+    "$python" - <<'PY'
+import pathlib, re, sys
+pins = [set(re.findall(r"^([A-Za-z0-9][^ ]*==[^ ]+)", pathlib.Path(name).read_text(), re.M))
+        for name in ("requirements.lock", "requirements-dev.lock")]
+sys.exit("\n".join(sorted(pins[0] - pins[1])) or 0)
+PY
+}
+
 no_secret_is_committed() {
     ! git grep -nIE 'BEGIN [A-Z ]*PRIVATE KEY|AKIA[0-9A-Z]{16}' -- . ':!deploy/lint.sh' ':!tests'
 }
@@ -59,6 +69,7 @@ lint() {
     check "production settings" deploy_check
     check "locks name no host" locks_name_no_host
     check "locks pin by hash" every_pin_has_a_hash
+    check "locks agree" locks_agree
     check "no secret is committed" no_secret_is_committed
     return "$lint_failed"
 }
