@@ -30,14 +30,14 @@ _ALWAYS_BLOCKED = tuple(
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _SIX_TO_FOUR = ipaddress.ip_network("2002::/16")
 
-type_address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class AddressNotAllowed(OSError):
     """The connection was refused by us before a packet left."""
 
 
-def _inner(address: type_address) -> type_address:
+def _inner(address: Address) -> Address:
     """Return the IPv4 address that an IPv6 form carries: mapped, NAT64 or 6to4."""
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped:
@@ -56,7 +56,7 @@ class Guard:
         self._allowed: list[tuple[Any, int | None]] = []
         for pair in private_allowed:
             host, _, port = pair.rpartition(":")
-            network = ipaddress.ip_network(host.strip("[]"), strict=False)
+            network = ipaddress.ip_network(host.replace("[", "").replace("]", ""), strict=False)
             self._allowed.append((network, None if port == "*" else int(port)))
 
     def verdict(self, host: str, port: int) -> str | None:
