@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Callable
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
@@ -11,6 +13,12 @@ from django.template.loader import render_to_string
 from screens import request_id
 from screens.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
 from screens.pages import wants_fragment
+
+log = logging.getLogger(__name__)
+
+Denied = Callable[[HttpRequest, NotAllowed], None]
+
+_on_denied: list[Denied] = []
 
 STATUS: Final[tuple[tuple[type[DomainError], int], ...]] = (
     (NotAllowed, 403),
@@ -25,6 +33,25 @@ HEADINGS: Final[dict[int, str]] = {
     409: "This has changed in the meantime",
     422: "This cannot be done as asked",
 }
+
+
+def on_denied(listener: Denied) -> Denied:
+    """Register who hears when a signed-in person was refused: the trail, which lies above us."""
+    if listener not in _on_denied:
+        _on_denied.append(listener)
+    return listener
+
+
+def _tell_denied(request: HttpRequest, error: NotAllowed) -> None:
+    user = getattr(request, "user", None)
+    if error.is_recorded or user is None or not user.is_authenticated:
+        return
+    for listener in _on_denied:
+        try:
+            listener(request, error)
+        except Exception:
+            # The refusal stands, whether it can be written down or not.
+            log.exception("A denial could not be passed on.")
 
 
 def status_of(error: DomainError) -> int:
@@ -47,6 +74,8 @@ def as_json(error: DomainError) -> dict[str, Any]:
 def page_for(request: HttpRequest, error: DomainError) -> HttpResponse:
     """A page; for htmx the same words as an alert above the content, which keeps the form."""
     status = status_of(error)
+    if isinstance(error, NotAllowed):
+        _tell_denied(request, error)
     context = {"problem": error, "problem_heading": HEADINGS[status]}
     if not wants_fragment(request):
         body = render_to_string("screens/problem.html", context, request)

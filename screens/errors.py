@@ -9,7 +9,7 @@ DomainError
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 
 class DomainError(Exception):
@@ -27,6 +27,8 @@ class DomainError(Exception):
 
 
 class NotAllowed(DomainError):
+    # True where the service has written the denial into the trail itself.
+    is_recorded: ClassVar[bool] = False
     default_message = "You may not do this."
     default_code = "not_allowed"
     default_what_next = "Ask an administrator which role allows it."
@@ -48,9 +50,3 @@ class Invalid(DomainError):
     default_message = "This does not fit together."
     default_code = "invalid"
     default_what_next = "Go back, correct it and try again."
-
-
-def csrf_failure(request: Any, reason: str = "") -> Any:
-    from screens import answers  # the mapping stays there; the settings name this module
-
-    return answers.csrf_failure(request, reason)

@@ -101,7 +101,9 @@ def links_for(user: Any, path: str) -> tuple[LinkGroup, ...]:
     return tuple(
         LinkGroup(
             label=group.label,
-            links=tuple(_link(user, entry, url, is_current=url == current) for entry, url in entries),
+            links=tuple(
+                _link(user, entry, url, is_current=url == current) for entry, url in entries
+            ),
         )
         for group, entries in shown
         if entries

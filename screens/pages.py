@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDi
 from django.shortcuts import resolve_url
 from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
+from django.utils.safestring import SafeString
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ def render_screen(
 def redirect_303(
     request: HttpRequest, to: Any, message: str | None = None, *, level: int = messages.SUCCESS
 ) -> HttpResponse:
-    """After a change: go and GET `to` (a URL, a URL name or a model), with a message waiting there."""
+    """After a change: go and GET `to` (URL, URL name or model), with a message waiting there."""
     if message:
         messages.add_message(request, level, message)
     url = resolve_url(to)
@@ -61,10 +62,10 @@ def redirect_303(
     return HttpResponseRedirect(url, status=303)
 
 
-def _waiting_messages(request: HttpRequest) -> str:
+def _waiting_messages(request: HttpRequest) -> SafeString:
     waiting = list(messages.get_messages(request))
     if not waiting:
-        return ""
+        return SafeString("")
     return render_to_string(
         "components/toasts.html", {"messages": waiting, "out_of_band": True}, request
     )

@@ -24,6 +24,11 @@ from screens.charts import (
 from screens.errors import Conflict
 from screens.pages import page_of
 
+RULE_AS_JSON = """{
+  "when": {"all": [{"gain": {"lte": 0.04}}, {"unfamiliar": {"eq": false}}]},
+  "then": {"route": {"tier": "slm", "targets": ["phi-4-mini", "smollm"]}}
+}"""
+
 LONG_NAME = "customer-correspondence-summarisation-for-the-northern-claims-department"
 
 
@@ -75,8 +80,7 @@ def examples(request: HttpRequest) -> dict[str, Any]:
         "digest_example": "sha256:9f2c41d07be3a58d6c1f0e92b47a35c8d1e6f7a8b90c2d3e4f5061728394a5b6",
         "uuid_example": "019e2b7c-4f2a-7c31-9d55-0b6f4f9f1a20",
         "small_cost": Decimal("0.00042"),
-        "json_example": '{\n  "when": {"all": [{"gain": {"lte": 0.04}}, {"unfamiliar": {"eq": false}}]},'
-        '\n  "then": {"route": {"tier": "slm", "targets": ["phi-4-mini", "smollm"]}}\n}',
+        "json_example": RULE_AS_JSON,
     }
 
 

@@ -1,4 +1,4 @@
-"""The routing model as a picture: requests, classification, the policy's rules, and where they go."""
+"""The routing model as a picture: requests, classification, rules, and where they lead."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ RULES_SHOWN = 7
 THICKNESS = 108.0
 THINNEST = 1.5
 
-REQUESTS_X, REQUESTS_WIDTH = 0, 128
-CLASSIFY_X, CLASSIFY_WIDTH = 186, 132
-POLICY_X, POLICY_WIDTH = 376, 262
+REQUESTS_X, REQUESTS_WIDTH = 0, 118
+CLASSIFY_X, CLASSIFY_WIDTH = 170, 150
+POLICY_X, POLICY_WIDTH = 374, 282
 OUTCOME_X, OUTCOME_WIDTH = 778, 182
 RULE_ROW = 32
 POLICY_HEAD = 38
@@ -240,6 +240,7 @@ def _entries(
         whole,
         look="station",
         label="",
+        room=THICKNESS,
     )
     arrows = [first]
     thick = [_thickness(row.count, total) for row in rows]
@@ -249,9 +250,10 @@ def _entries(
             _arrow(
                 (classify.x + classify.width, y + wide / 2),
                 (policy.x, row.y + RULE_ROW / 2),
-                min(wide, RULE_ROW * 4.0),
+                wide,
                 look="station",
                 label="",
+                room=RULE_ROW - 13.0,
             )
         )
         y += wide
@@ -283,12 +285,15 @@ def _arrow(
     *,
     look: str,
     label: str,
+    room: float = ROW - 12.0,
 ) -> Arrow:
-    """A ribbon that leaves and arrives level, narrowing to the height of what it reaches."""
+    """A ribbon that leaves and arrives level, narrowing to `room`: what its end has room for."""
     (x0, y0), (x1, y1) = start, end
-    tip = x1 - 9
+    half, end_half = thickness / 2, min(thickness, room) / 2
+    # A band as broad as its station needs no head; it would be a sliver.
+    has_head = end_half < ROW / 2
+    tip = x1 - 9 if has_head else x1
     bend = (x0 + tip) / 2
-    half, end_half = thickness / 2, min(thickness, ROW - 10.0) / 2
     ribbon = ""
     if thickness:
         ribbon = (
@@ -297,14 +302,18 @@ def _arrow(
             f"{y1 + end_half:.2f} {bend:g} {y0 + half:.2f} {x0:g} {y0 + half:.2f} Z"
         )
     head = max(4.0, end_half + 1.5)
+    # The figure stands on the side that the arrow does not come from.
+    beside = end_half + 15 if y1 > y0 else -(end_half + 6)
     return Arrow(
         look=look,
         ribbon=ribbon,
         line=f"M{x0:g} {y0:.2f} C{bend:g} {y0:.2f} {bend:g} {y1:.2f} {tip:g} {y1:.2f}",
-        head=f"M{tip:g} {y1 - head:.2f} L{x1 - 1:g} {y1:.2f} L{tip:g} {y1 + head:.2f} Z",
+        head=f"M{tip:g} {y1 - head:.2f} L{x1 - 1:g} {y1:.2f} L{tip:g} {y1 + head:.2f} Z"
+        if has_head
+        else "",
         label=label,
-        label_x=tip - 8,
-        label_y=round(y1 - end_half - 6, 2),
+        label_x=tip - 6,
+        label_y=round(y1 + beside, 2),
         label_anchor="end",
         is_taken=thickness > 0,
     )

@@ -83,14 +83,17 @@ class LineChart:
 def line_chart(
     series: Sequence[Series],
     *,
-    width: int = 640,
-    height: int = 220,
+    width: int = 480,
+    height: int = 190,
     unit: str = "",
     events: Sequence[Event] = (),
     from_zero: bool = True,
 ) -> LineChart:
-    """Lines over the same points of time, the interval as a band; all series share the labels."""
-    left, right, top, bottom = 48.0, width - 12.0, 12.0, height - 26.0
+    """Lines over the same points of time, the interval as a band; all series share the labels.
+
+    480 wide fits a column; for a chart as wide as the page say 960.
+    """
+    left, right, top, bottom = 56.0, width - 12.0, 12.0, height - 26.0
     known = [
         number
         for one in series
@@ -163,16 +166,19 @@ def _drawn(one: Series, number: int, x: Scale, y: Scale) -> DrawnSeries:
 
 
 def _band(points: Sequence[Point], x: Scale, y: Scale) -> str:
-    known = [
-        (x.at(index), y.at(point.low), y.at(point.high))
-        for index, point in enumerate(points)
-        if point.low is not None and point.high is not None
-    ]
-    if len(known) < 2:
-        return ""
-    upper = [f"{at:g} {high:g}" for at, _, high in known]
-    lower = [f"{at:g} {low:g}" for at, low, _ in reversed(known)]
-    return "M" + " L".join(upper + lower) + " Z"
+    """One closed shape per stretch without a gap: what was not measured has no interval."""
+    shapes: list[str] = []
+    stretch: list[tuple[float, float, float]] = []
+    for index, point in enumerate([*points, Point(label="", value=None)]):
+        if point.low is not None and point.high is not None:
+            stretch.append((x.at(index), y.at(point.low), y.at(point.high)))
+            continue
+        if len(stretch) > 1:
+            upper = [f"{at:g} {high:g}" for at, _, high in stretch]
+            lower = [f"{at:g} {low:g}" for at, low, _ in reversed(stretch)]
+            shapes.append("M" + " L".join(upper + lower) + " Z")
+        stretch = []
+    return " ".join(shapes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +198,14 @@ def sparkline(values: Sequence[float | None], *, width: int = 120, height: int =
     known = [value for value in values if value is not None]
     if not known:
         return Sparkline(
-            width=width, height=height, path="", area="", last_x=None, last_y=None, low=None, high=None
+            width=width,
+            height=height,
+            path="",
+            area="",
+            last_x=None,
+            last_y=None,
+            low=None,
+            high=None,
         )
     x = Scale(low=0, high=max(1, len(values) - 1), start=2, end=width - 3)
     # A line of equal values above zero would otherwise be drawn half-way up.

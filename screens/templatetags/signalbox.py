@@ -17,23 +17,17 @@ register = template.Library()
 
 NOTHING: Final = "–"  # noqa: RUF001  an en dash is what stands in an empty cell
 
-# Words that states, outcomes, results and message levels use, and how serious each is.
+# Words that states, outcomes, results and message levels use, by how serious each is.
+_WORDS_BY_TONE: Final = {
+    "good": "active approved served healthy ok success pass passed resolved completed verified",
+    "warn": "held pending warning draining cooling expiring in_review awaiting_second "
+    "safe_default escalated inconclusive shadow open due scheduled",
+    "bad": "failed refused error danger rejected unhealthy broken blocked revoked expired "
+    "overdue aborted fail killed restricted",
+    "accent": "info claimed matched chosen mine selected",
+}
 TONES: Final[dict[str, str]] = {
-    **dict.fromkeys(
-        "active approved served healthy ok success pass passed resolved completed verified".split(),
-        "good",
-    ),
-    **dict.fromkeys(
-        "held pending warning draining cooling expiring in_review awaiting_second safe_default "
-        "escalated inconclusive shadow open due scheduled".split(),
-        "warn",
-    ),
-    **dict.fromkeys(
-        "failed refused error danger rejected unhealthy broken blocked revoked expired overdue "
-        "aborted fail killed restricted".split(),
-        "bad",
-    ),
-    **dict.fromkeys("info claimed matched chosen mine selected".split(), "accent"),
+    word: tone for tone, words in _WORDS_BY_TONE.items() for word in words.split()
 }
 
 _STEPS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
@@ -241,7 +235,7 @@ def control(field: BoundField) -> SafeString:
         for part, is_there in (("error", field.errors), ("helptext", field.help_text))
         if is_there
     ]
-    attrs: dict[str, str] = {}
+    attrs: dict[str, str | bool] = {}
     if described:
         attrs["aria-describedby"] = " ".join(described)
     if field.errors:
