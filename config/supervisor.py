@@ -112,6 +112,8 @@ class Installation:
     def start_backends(self, *, small: bool) -> list[Child]:
         """The demo backends. Nothing waits for them: a router runs with backends that are down."""
         slm, llm = self.places.port("slm"), self.places.port("llm")
+        allowed = os.environ.get("SIGNALBOX_PRIVATE_BACKENDS")
+        local = f"127.0.0.1:{slm},127.0.0.1:{llm}"
         real = small and small_model.weights() is not None
         self.export(
             SIGNALBOX_SLM_URL=f"http://127.0.0.1:{slm}/v1",
@@ -120,7 +122,7 @@ class Installation:
             SIGNALBOX_LLM_URL=f"http://127.0.0.1:{llm}/v1",
             SIGNALBOX_LLM_KEY=self.places.secret("llm"),
             SIGNALBOX_LLM_MODEL="stand-in-large",
-            SIGNALBOX_PRIVATE_BACKENDS=f"127.0.0.1:{slm},127.0.0.1:{llm}",
+            SIGNALBOX_PRIVATE_BACKENDS=",".join(filter(None, (allowed, local))),
         )
         stand_in = ("-m", "config.servers.stand_in")
         if real:

@@ -238,12 +238,19 @@ class Postgres:
         partial.replace(self.cluster)
 
     def _copy_binaries(self) -> None:
-        source = self.binaries.parent
-        target = self.places.outside() / "pginstall"
-        program = target / "bin" / "postgres"
-        original = (source / "bin" / "postgres").stat()
+        """Copy the programs, and the wheel's libraries to where the programs look for them."""
+        package = self.binaries.parent.parent
+        target = self.places.outside() / package.name
+        program = target / self.binaries.parent.name / "bin" / "postgres"
+        original = (self.binaries / "postgres").stat()
         if not program.exists() or program.stat().st_mtime != original.st_mtime:
             target.parent.mkdir(exist_ok=True, mode=0o711)
-            shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(source, target, symlinks=True)
-        self.binaries = target / "bin"
+            libraries = package.with_name(package.name + ".libs")
+            for source, copy in (
+                (self.binaries.parent, program.parent.parent),
+                (libraries, target.with_name(libraries.name)),
+            ):
+                shutil.rmtree(copy, ignore_errors=True)
+                if source.exists():
+                    shutil.copytree(source, copy, symlinks=True)
+        self.binaries = program.parent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 from pathlib import Path
@@ -11,7 +12,7 @@ import psycopg
 import pytest
 
 from config.servers.places import AlreadyRunning, Places
-from config.servers.postgres import ROLES, Postgres, reachable
+from config.servers.postgres import ROLES, Postgres, find_binaries, reachable
 
 pytestmark = pytest.mark.faults
 
@@ -122,20 +123,29 @@ def test_root_with_a_closed_folder_gets_its_data_where_the_other_user_can_reach_
     assert not server.folder.exists()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to change its user")
 def test_binaries_in_a_closed_folder_are_copied_to_where_the_other_user_can_run_them(
-    places, tmp_path, monkeypatch
+    tmp_path, monkeypatch, family
 ):
-    source = tmp_path / "pginstall" / "bin"
-    source.mkdir(parents=True)
-    (source / "postgres").write_text("#!/bin/sh\n")
-    server = Postgres(places=places, port=1)
-    server.binaries = source
-    monkeypatch.setattr(Places, "outside", lambda self: self.var / "outside")
+    package = find_binaries().parent.parent
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    shutil.copytree(package / "pginstall", closed / package.name / "pginstall", symlinks=True)
+    libraries = package.with_name(package.name + ".libs")
+    shutil.copytree(libraries, closed / libraries.name)
+    monkeypatch.setenv("PG_BIN_DIR", str(closed / package.name / "pginstall" / "bin"))
+    places = Places(closed / "var")
+    places.prepare()
+    server = Postgres(places=places, port=places.port("postgres"))
+    try:
+        server.prepare()
+        child = family.start(server.child(env=dict(os.environ)))
+        family.wait_for(child, server.ready, timeout_s=60)
 
-    server._copy_binaries()
-
-    assert server.binaries == places.var / "outside" / "pginstall" / "bin"
-    assert (server.binaries / "postgres").exists()
+        assert closed not in server.binaries.parents
+    finally:
+        family.stop()
+        server.forget()
 
 
 def test_passwords_and_keys_are_readable_by_their_owner_only(places):
