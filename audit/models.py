@@ -158,9 +158,9 @@ class Report(Job):
     period_from = models.DateTimeField()
     period_to = models.DateTimeField()
     scope = models.JSONField(default=dict, blank=True)
-    # Fixed when the report is asked for: the same request gives the same bytes.
-    start_size = models.BigIntegerField()
-    end_size = models.BigIntegerField()
+    # Fixed when the work begins, so that a repeated run gives the same bytes.
+    start_size = models.BigIntegerField(null=True)
+    end_size = models.BigIntegerField(null=True)
     path = models.CharField(max_length=200, blank=True)
     bytes = models.BigIntegerField(default=0)
     digest = models.CharField(max_length=71, blank=True)

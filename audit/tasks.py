@@ -1,0 +1,20 @@
+"""Long work in the background. Tasks take ids, call one service and are safe to run twice."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from celery import shared_task
+
+from audit import verification
+from audit.reports import services
+
+
+@shared_task
+def make_report(report_id: str) -> None:
+    services.make_report(report_id=UUID(report_id))
+
+
+@shared_task
+def verify_trail(verification_id: str) -> None:
+    verification.run(verification_id=UUID(verification_id))
