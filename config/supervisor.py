@@ -125,6 +125,7 @@ class Installation:
             SIGNALBOX_PRIVATE_BACKENDS=",".join(filter(None, (allowed, local))),
         )
         stand_in = ("-m", "config.servers.stand_in")
+        first: tuple[str, ...]
         if real:
             first = ("-m", "config.servers.small_model", "--port", str(slm))
         else:
@@ -234,8 +235,8 @@ def _print_summary(facts_file: Path, url: str, seconds: float) -> None:
         lines.append("")
     if key := facts.get("api_key"):
         routes = [r["slug"] if isinstance(r, dict) else r for r in facts.get("routes", ())]
-        body = {"model": (routes or ["support-triage"])[0]}
-        body |= {"messages": [{"role": "user", "content": "How do I reset my password?"}]}  # type: ignore[dict-item]
+        body: dict[str, object] = {"model": (routes or ["support-triage"])[0]}
+        body |= {"messages": [{"role": "user", "content": "How do I reset my password?"}]}
         lines += [
             f"API key: {key}",
             "Send a request:",
