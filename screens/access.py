@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
@@ -203,7 +204,7 @@ def needs(*permissions: str) -> Callable[[View], View]:
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             user: Any = request.user
             if not user.is_authenticated:
-                return _ask_to_sign_in(request)
+                return ask_to_sign_in(request)
             for permission in permissions:
                 require(user, permission)
             return view(request, *args, **kwargs)
@@ -226,10 +227,11 @@ def open_to_all(view: View) -> View:
     return login_not_required(opened)
 
 
-def _ask_to_sign_in(request: HttpRequest) -> HttpResponseBase:
-    if "HX-Request" not in request.headers:
+def ask_to_sign_in(request: HttpRequest) -> HttpResponseBase:
+    """Send an anonymous visitor to sign in, and back here afterwards."""
+    if request.headers.get("HX-Request") != "true":
         return redirect_to_login(request.get_full_path())
     # A followed redirect would swap the sign-in form into a corner of the page.
-    answer = HttpResponse()
-    answer["HX-Redirect"] = redirect_to_login(request.headers.get("HX-Current-URL", "/")).url
-    return answer
+    shown = urlsplit(request.headers.get("HX-Current-URL", "/"))
+    back = urlunsplit(("", "", shown.path or "/", shown.query, ""))
+    return HttpResponse(headers={"HX-Redirect": redirect_to_login(back).url})

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from django.http import HttpRequest, HttpResponse
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
 from screens import answers, request_id
+from screens.access import ask_to_sign_in
 from screens.errors import DomainError
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -65,6 +67,15 @@ class ContentSecurityPolicyMiddleware:
         if answer.get("Content-Type", "").startswith("text/html"):
             patch_vary_headers(answer, ["HX-Request"])
         return answer
+
+
+class SignInMiddleware(LoginRequiredMiddleware):
+    """Django's own, but htmx is told to move the browser instead of following unseen."""
+
+    def handle_no_permission(  # type: ignore[override]
+        self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]
+    ) -> HttpResponseBase:
+        return ask_to_sign_in(request)
 
 
 class DomainErrorMiddleware:

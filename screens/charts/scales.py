@@ -27,8 +27,9 @@ def ticks(low: float, high: float, wanted: int = 4) -> tuple[float, ...]:
     """Round numbers (1, 2 or 5 times a power of ten) from at or below low to at or above high."""
     if not (isfinite(low) and isfinite(high)):
         raise ValueError("ticks need finite numbers")
-    if high <= low:
-        high = low + (abs(low) or 1.0)
+    # Closer together than a float can divide up: drawn as one value.
+    if high - low < 1e-9 * max(1.0, abs(low), abs(high)):
+        high = low + max(abs(low), 1.0)
     rough = (high - low) / max(1, wanted)
     power = 10.0 ** floor(log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)

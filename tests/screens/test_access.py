@@ -21,6 +21,7 @@ from screens.access import (
     why,
 )
 from screens.errors import NotAllowed
+from screens.middleware import SignInMiddleware
 
 
 class Groups:
@@ -170,9 +171,20 @@ def test_an_anonymous_visitor_is_sent_to_sign_in() -> None:
 
 
 def test_htmx_is_told_to_sign_in_instead_of_swapping_a_form_into_the_page() -> None:
-    answer = stop_traffic(asked(Person(is_authenticated=False), HX_Request="true"))
+    shown = {"HX_Request": "true", "HX_Current_Url": "https://signalbox.example/backends/?page=2"}
+
+    answer = stop_traffic(asked(Person(is_authenticated=False), **shown))
 
     assert answer.status_code == 200
+    assert answer["HX-Redirect"] == "/accounts/login/?next=/backends/%3Fpage%3D2"
+
+
+def test_the_sign_in_middleware_answers_htmx_the_same_way() -> None:
+    middleware = SignInMiddleware(lambda request: HttpResponse())
+    request = asked(Person(is_authenticated=False), HX_Request="true")
+
+    answer = middleware.process_view(request, lambda request: HttpResponse(), (), {})
+
     assert answer["HX-Redirect"].startswith("/accounts/login/")
 
 

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from screens.access import PERMISSIONS
 
-OPEN_TO_ALL = {"accounts/login/"}
+OPEN_TO_ALL = {"accounts/login/", "accounts/logout/"}
 # Probes of the platform: no person, no content.
 PROBES = ("health/", "metrics", "v1/")
 
@@ -57,7 +57,7 @@ def test_every_screen_states_its_permission(address: str, view: Any) -> None:
     assert set(stated) <= PERMISSIONS.keys()
 
 
-def test_only_sign_in_is_open_to_all() -> None:
+def test_only_signing_in_and_out_is_open_to_all() -> None:
     opened = {address for address, view in SCREENS if getattr(view, "open_to_all", False)}
 
     assert opened == OPEN_TO_ALL

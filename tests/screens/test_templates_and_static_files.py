@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
+# A bundle is opened from a disk, without our server and its files: it carries its own style.
+TEMPLATES = sorted(
+    path for path in (ROOT / "templates").rglob("*.html") if "bundle" not in path.parts
+)
 BANNED = {
     "an inline style": re.compile(r"<style|\sstyle="),
     "an inline script": re.compile(r"<script(?![^>]*\ssrc=)"),
