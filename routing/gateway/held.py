@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _POLL_S = 2.0
 _COMMENT_S = 15.0
 _PROXY_IDLE_S = 60.0
+# A case that outlives its client's wait is due like any other that nobody waits for.
+_PENDING_DUE = timedelta(hours=4)
 
 
 def _hold_s(x: Exchange, plan: Plan) -> float:
@@ -47,11 +49,12 @@ def hold_row(x: Exchange, plan: Plan, sealed: SealedPayload | None) -> dict[str,
     assert sealed is not None
     opened = datetime.now(UTC)
     seed = orjson.dumps(plan.request.fields, option=orjson.OPT_SORT_KEYS)
+    wait = _PENDING_DUE if terms.on_timeout == "pending" else timedelta(seconds=_hold_s(x, plan))
     repeat = x.header(b"idempotency-key") or hashlib.sha256(seed).hexdigest()
     return {
         "decision_id": plan.decision_id,
         "opened_at": opened,
-        "deadline_at": opened + timedelta(seconds=_hold_s(x, plan)),
+        "deadline_at": opened + wait,
         "route": plan.route.slug,
         "policy": plan.route.policy_label,
         "rule": decision.rule,
@@ -103,6 +106,8 @@ async def _wait(gateway: Gateway, x: Exchange, plan: Plan, hold_ends: float) -> 
             left = hold_ends - monotonic()
             if left <= 0:
                 # Whoever is first wins: a reviewer in this very moment, or the deadline.
+                if plan.decision.hold is not None and plan.decision.hold.on_timeout == "pending":
+                    return await in_thread(lambda: holds.leave_pending(decision_id=plan.decision_id))
                 return await in_thread(lambda: holds.expire_hold(decision_id=plan.decision_id))
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(left, _POLL_S)):
@@ -168,7 +173,8 @@ async def _answer(gateway: Gateway, x: Exchange, carrier: Carrier, hold: holds.A
         await gateway.recorder.durable(
             chat.end(gateway, x, carrier, outcome, error_code=error.code, details=details)
         )
-        await _delivered(plan)
+        if not is_pending:
+            await _delivered(plan)
         carrier.cause = "held" if is_pending else "refused"
         chat.set_outcome(x, carrier, outcome)
         gateway.metrics.served(plan, outcome, x)

@@ -147,9 +147,11 @@ def plan(x: Exchange, request: ChatRequest, key: ClientKey, replica: Replica, sn
         baseline=route.baseline,
         killed=snapshot.killed_for(route.slug),
         classifier_failed=False,
+        capped_rules=replica.hold_caps.used_up(route.slug, route.hold_caps),
     )
     backends = replica.backend_facts(snapshot, key)
     decision = decide(route.policy, facts, backends)
+    replica.hold_caps.note(route.slug, decision.rule if decision.action == "hold" else None)
     wait_s = decision.limits.deadline_ms / 1000
     if (client_s := x.client_wait_s()) is not None:
         wait_s = min(wait_s, max(1.0, client_s - _CLIENT_MARGIN_S))

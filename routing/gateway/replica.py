@@ -26,6 +26,7 @@ from routing.adapters.egress import Guard
 from routing.adapters.openai_compatible import OpenAICompatible
 from routing.engine.types import BackendFacts
 from routing.gateway.breaker import Breaker
+from routing.gateway.caps import HoldCaps
 from routing.gateway.snapshot import ClientKey, Snapshot, compile_snapshot
 from routing.services import health, secrets, snapshots
 
@@ -66,6 +67,7 @@ class Replica:
         self._facts: dict[tuple[str, ...], dict[str, BackendFacts]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
+        self.hold_caps = HoldCaps()
 
     async def start(self) -> None:
         """Load a snapshot from the database, or from disk when there is none; then follow."""

@@ -60,6 +60,7 @@ class LiveRoute:
     policy: CompiledPolicy | None
     policy_label: str
     policy_digest: str
+    hold_caps: Mapping[str, Decimal]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +120,12 @@ def _backend(item: Mapping[str, Any]) -> LiveBackend:
 def _route(item: Mapping[str, Any]) -> LiveRoute:
     version = item["policy"]
     compiled = None
+    caps: dict[str, Decimal] = {}
     if version:
         policy = parse_policy(version["document"])
+        for rule in policy.rules:
+            if rule.then.hold is not None and rule.then.hold.cap_pct is not None:
+                caps[rule.id] = rule.then.hold.cap_pct
         compiled = compile_policy(policy, number=version["number"], digest=version["digest"])
     return LiveRoute(
         slug=item["slug"],
@@ -134,6 +139,7 @@ def _route(item: Mapping[str, Any]) -> LiveRoute:
         policy=compiled,
         policy_label=f"{item['slug']}@{version['number']}" if version else "",
         policy_digest=version["digest"] if version else "",
+        hold_caps=caps,
     )
 
 

@@ -71,18 +71,34 @@ def answer_hold(
 
 
 @transaction.atomic
+def leave_pending(*, decision_id: uuid.UUID) -> Answer:
+    """The client stops waiting and the case goes on; an answer that came just now is returned."""
+    hold = Hold.objects.select_for_update().get(pk=decision_id)
+    if hold.state != Hold.State.WAITING:
+        return _answer(hold)
+    Hold.objects.filter(pk=decision_id).update(delivery=Hold.Delivery.STORED)
+    hold.disposition = Hold.Disposition.PENDING
+    return _answer(hold)
+
+
+@transaction.atomic
 def expire_hold(*, decision_id: uuid.UUID) -> Answer:
     """End a hold whose time has passed and return what its client gets by the rule."""
     hold = Hold.objects.get(pk=decision_id)
+    is_pending = hold.on_timeout == Hold.Disposition.PENDING
     Hold.objects.filter(pk=decision_id, state=Hold.State.WAITING).update(
-        state=Hold.State.EXPIRED, disposition=hold.on_timeout, answered_at=timezone.now()
+        state=Hold.State.EXPIRED,
+        disposition=Hold.Disposition.SAFE_DEFAULT if is_pending else hold.on_timeout,
+        answered_at=timezone.now(),
     )
     hold.refresh_from_db()
     return _answer(hold)
 
 
 @transaction.atomic
-def store_candidate(*, decision_id: uuid.UUID, payload: payloads.SealedPayload, backend: str) -> None:
+def store_candidate(
+    *, decision_id: uuid.UUID, payload: payloads.SealedPayload, backend: str
+) -> None:
     payloads.store(payload)
     Hold.objects.filter(pk=decision_id).update(
         candidate_payload=payload.id, candidate_backend=backend, candidate_state="ready"
