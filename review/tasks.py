@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from review.services import cases
+from review.services import deadlines
 
 
 @shared_task(name="review.tasks.sweep", expires=10)
 def sweep() -> dict[str, int]:
-    return cases.sweep()
+    return deadlines.sweep()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
+
+from review import rules
 
 
 class Case(models.Model):
@@ -28,7 +32,9 @@ class Case(models.Model):
         SAMPLE = 3, "P3 quality sample"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    hold = models.OneToOneField("routing.Hold", null=True, on_delete=models.PROTECT, related_name="case")
+    hold = models.OneToOneField(
+        "routing.Hold", null=True, on_delete=models.PROTECT, related_name="case"
+    )
     decision_id = models.UUIDField(db_index=True)
     route = models.CharField(max_length=64)
     policy = models.CharField(max_length=80)
@@ -75,10 +81,45 @@ class Case(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"case {str(self.id)[:8]}"
+        return f"case {self.short_id}"
 
     def get_absolute_url(self) -> str:
         return reverse("case", args=[self.id])
+
+    @property
+    def short_id(self) -> str:
+        return str(self.id)[:8]
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state in rules.ENDS
+
+    def is_held_by(self, person: Any, now: datetime) -> bool:
+        """Whether this person holds a claim that still runs."""
+        return (
+            self.state == self.State.CLAIMED
+            and self.claimed_by_id == person.pk
+            and not self.lease_is_over(now)
+        )
+
+    def lease_is_over(self, now: datetime) -> bool:
+        return (
+            self.state == self.State.CLAIMED
+            and self.lease_expires_at is not None
+            and self.lease_expires_at <= now
+        )
+
+    @property
+    def ending(self) -> str:
+        """How it ended and by whom, as a sentence without a subject of its own; empty before."""
+        if self.state == self.State.RESOLVED:
+            verdict = self.verdicts.select_related("by").last()
+            return f"{verdict.by} decided it ({verdict.get_kind_display()})." if verdict else ""
+        return {
+            self.State.EXPIRED: "nobody decided in time.",
+            self.State.CANCELLED: "the client took its request back.",
+            self.State.SUPERSEDED: "the policy or its target changed, and it was routed anew.",
+        }.get(self.State(self.state), "")
 
 
 class CaseVerdict(models.Model):
