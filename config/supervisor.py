@@ -256,10 +256,6 @@ def with_servers(chosen: argparse.Namespace, family: Family) -> int:
     try:
         site.places.prepare()
         site.start_engines()
-        if "DATABASE_URL" in site.made:
-            site.export(DATABASE_APP_URL=site.made["DATABASE_URL"])
-            if chosen.database_role == "owner":
-                site.export(DATABASE_URL=site.made["DATABASE_OWNER_URL"])
         site.write_connection()
         # In our own process group: the terminal's Ctrl-C must reach a test run directly.
         command = subprocess.Popen(
@@ -290,7 +286,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     runs.add_argument("--no-slm", action="store_true", help="both demo backends are stand-ins")
     runs.add_argument("--fresh", action="store_true", help="forget the data of earlier runs first")
     serves = commands.add_parser("with-servers", help="run a command with temporary servers")
-    serves.add_argument("--database-role", choices=("app", "owner"), default="app")
     serves.add_argument("command", nargs="+", help="after --")
     return parser.parse_args(arguments)
 
