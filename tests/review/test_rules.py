@@ -45,14 +45,6 @@ def test_extensions_end_half_an_hour_after_the_claim() -> None:
 @pytest.mark.parametrize(
     ("now_s", "expected"),
     [(0, "calm"), (49, "calm"), (50, "soon"), (79, "soon"), (80, "now"), (100, "now")],
-        (0, "calm"),
-        (49, "calm"),
-        (50, "soon"),
-        (79, "soon"),
-        (80, "now"),
-        (100, "now"),
-        (500, "now"),
-    ],
 )
 def test_urgency_rises_at_half_and_at_four_fifths(now_s: float, expected: str) -> None:
     assert rules.urgency(opened_s=0, due_s=100, now_s=now_s) == expected
