@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from time import monotonic
 from uuid import UUID
 
@@ -14,6 +15,9 @@ from audit.errors import LedgerFault, LogBusy
 from audit.ledger import record
 from audit.models import ENDED, JobState, Verification
 
+LOST_AFTER = timedelta(hours=6)
+NO_QUEUE = "The job queue does not answer. Nothing was started."
+
 
 class _Stopped(Exception):
     pass
@@ -21,6 +25,7 @@ class _Stopped(Exception):
 
 def request(*, by: Actor, reason: str = "") -> Verification:
     """Ask for a verification; raises LogBusy while one is running."""
+    _give_up_on_lost_jobs()
     try:
         with transaction.atomic():
             job = Verification.objects.create(requested_by=by.name)
@@ -35,6 +40,20 @@ def request(*, by: Actor, reason: str = "") -> Verification:
     except IntegrityError:
         raise LogBusy("A verification is already running.") from None
     return job
+
+
+def _give_up_on_lost_jobs() -> None:
+    # A worker that was killed leaves its job behind; it must not lock the button for ever.
+    Verification.objects.exclude(state__in=ENDED).filter(
+        requested_at__lt=timezone.now() - LOST_AFTER
+    ).update(state=JobState.FAILED, ended_at=timezone.now(), problem="The worker was lost.")
+
+
+def could_not_start(*, verification_id: UUID) -> None:
+    """The job queue does not answer: say so instead of waiting for ever."""
+    Verification.objects.filter(pk=verification_id, state=JobState.WAITING).update(
+        state=JobState.FAILED, ended_at=timezone.now(), problem=NO_QUEUE
+    )
 
 
 def run(*, verification_id: UUID) -> Verification:

@@ -179,6 +179,12 @@ def _failed(report: Report, problem: str) -> Report:
     return report
 
 
+def could_not_start(*, report: Report) -> None:
+    """The job queue does not answer: the report fails at once instead of waiting for ever."""
+    Report.objects.filter(pk=report.pk, state=JobState.WAITING).update(state=JobState.RUNNING)
+    _failed(report, "The job queue does not answer. Nothing was started.")
+
+
 def cancel_report(*, report: Report, by: Actor, reason: str = "") -> Report:
     """Stop a report that has not ended; raises Conflict when it has."""
     with transaction.atomic():
