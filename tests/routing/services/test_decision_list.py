@@ -1,0 +1,184 @@
+"""The decision list is derived from the ledger: nothing of it can differ from the trail."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from audit import sealing
+from audit.actors import SYSTEM
+from audit.ids import uuid7
+from audit.sequencer import sequence_once
+from routing.models import Decision
+from routing.services import projection, reaper
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def details(*, deadline_s: int = 30) -> dict[str, Any]:
+    now = timezone.now()
+    return {
+        "route": "support",
+        "policy": "support@1",
+        "policy_digest": "sha256:00",
+        "received_at": now.isoformat(),
+        "deadline_at": (now + timedelta(seconds=deadline_s)).isoformat(),
+        "client": {"id": "abc", "name": "help-desk", "owner": "team"},
+        "session": "",
+        "stream": False,
+        "input": {"bytes": 120, "messages": 1, "commitment": None},
+        "decision": {
+            "rule": "narrow-work",
+            "cause": "rule_match",
+            "action": "route",
+            "tier": "slm",
+            "backend": "small",
+            "boundary": "private",
+            "data_class": "internal",
+            "sentence": "Sent to small.",
+        },
+    }
+
+
+ENDED = {
+    "attempts": [{"n": 1}],
+    "backend": "large",
+    "tier": "llm",
+    "boundary": "private",
+    "input_tokens": 10,
+    "output_tokens": 5,
+    "usage_source": "reported",
+    "cost_usd": "0.000075",
+    "baseline_cost_usd": "0.000100",
+    "overhead_us": 900,
+    "total_ms": 40,
+    "first_token_ms": None,
+    "error_code": "",
+}
+
+
+@pytest.fixture
+def writer() -> sealing.Writer:
+    return sealing.Writer("test.example/log", name="test")
+
+
+def store(*events: sealing.SealedEvent) -> None:
+    import orjson
+
+    with connection.cursor() as cursor:
+        cursor.execute(sealing.BATCH_SQL, [orjson.dumps([event.row() for event in events]).decode()])
+
+
+def made(writer: sealing.Writer, decision_id: UUID, **changed: Any) -> sealing.SealedEvent:
+    return writer.seal(
+        "decision.made",
+        actor=SYSTEM("router"),
+        object=("route", "support"),
+        decision_id=decision_id,
+        details=details(**changed),
+        corr={"request_id": "req_1"},
+    )
+
+
+def ended(writer: sealing.Writer, decision_id: UUID) -> sealing.SealedEvent:
+    return writer.seal(
+        "decision.completed",
+        actor=SYSTEM("router"),
+        object=("route", "support"),
+        decision_id=decision_id,
+        details=ENDED,
+    )
+
+
+def catch_up() -> None:
+    while projection.follow():
+        pass
+
+
+def test_a_decision_and_its_end_become_one_line(
+    writer: sealing.Writer, sequencer_connection: psycopg.Connection
+) -> None:
+    decision_id = uuid7()
+    store(made(writer, decision_id), ended(writer, decision_id))
+
+    sequence_once(sequencer_connection)
+    catch_up()
+
+    line = Decision.objects.get(pk=decision_id)
+    assert (line.outcome, line.tier, line.backend) == ("served", "llm", "large")
+    assert (line.request_id, line.output_tokens, str(line.cost_usd)) == ("req_1", 5, "0.000075000")
+
+
+def test_an_end_that_comes_in_a_later_round_finds_its_line(
+    writer: sealing.Writer, sequencer_connection: psycopg.Connection
+) -> None:
+    decision_id = uuid7()
+    store(made(writer, decision_id))
+    sequence_once(sequencer_connection)
+    catch_up()
+    assert Decision.objects.get(pk=decision_id).outcome == "open"
+
+    store(ended(writer, decision_id))
+    sequence_once(sequencer_connection)
+    catch_up()
+
+    assert Decision.objects.get(pk=decision_id).outcome == "served"
+
+
+def test_following_twice_changes_nothing(
+    writer: sealing.Writer, sequencer_connection: psycopg.Connection
+) -> None:
+    decision_id = uuid7()
+    store(made(writer, decision_id), ended(writer, decision_id))
+    sequence_once(sequencer_connection)
+    catch_up()
+
+    assert projection.follow() == 0
+
+
+def test_the_list_can_be_made_again_from_the_trail(
+    writer: sealing.Writer, sequencer_connection: psycopg.Connection
+) -> None:
+    decision_id = uuid7()
+    store(made(writer, decision_id), ended(writer, decision_id))
+    sequence_once(sequencer_connection)
+    catch_up()
+    before = Decision.objects.filter(pk=decision_id).values().get()
+
+    projection.rebuild()
+    catch_up()
+
+    assert Decision.objects.filter(pk=decision_id).values().get() == before
+
+
+def test_a_decision_without_an_end_gets_one_by_its_deadline_and_only_one(
+    writer: sealing.Writer, sequencer_connection: psycopg.Connection
+) -> None:
+    decision_id = uuid7()
+    store(made(writer, decision_id, deadline_s=-60))
+    sequence_once(sequencer_connection)
+    catch_up()
+
+    first, second = reaper.reap(), reaper.reap()
+    sequence_once(sequencer_connection)
+    catch_up()
+
+    assert (first, second) == (1, 0)
+    assert Decision.objects.get(pk=decision_id).outcome == "outcome_unknown"
+
+
+def test_a_decision_inside_its_deadline_is_left_alone(
+    writer: sealing.Writer, sequencer_connection: psycopg.Connection
+) -> None:
+    decision_id = uuid7()
+    store(made(writer, decision_id))
+    sequence_once(sequencer_connection)
+    catch_up()
+
+    assert reaper.reap() == 0
