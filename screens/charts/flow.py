@@ -20,7 +20,7 @@ OUTCOME_X, OUTCOME_WIDTH = 778, 182
 RULE_ROW = 32
 POLICY_HEAD = 38
 ESCALATION_GAP = 46
-NAME_LENGTH = 27
+NAME_ROOM = 27.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +117,19 @@ def share_words(share: float) -> str:
     if 0.99 < share < 1:
         return ">\u00a099\u00a0%"
     return f"{share * 100:.0f}\u00a0%"
+
+
+def shortened(name: str, room: float) -> str:
+    """The name, or its beginning, in `room` widths of an average letter; SVG text cannot wrap."""
+    used = 0.0
+    kept = 0
+    for letter in name:
+        used += 0.5 if letter in "iljtfr.,:;'|!-()[] I" else 1.5 if letter in "mwMW@" else 1.05
+        if used > room:
+            return f"{name[:kept].rstrip()}…"
+        # One letter's room is kept for the ellipsis.
+        kept += used <= room - 1
+    return name
 
 
 def flow_picture(figures: FlowFigures) -> FlowPicture:
@@ -216,7 +229,7 @@ def _rule_rows(rules: list[tuple[str, int]], total: int, top: float) -> tuple[Ru
     return tuple(
         RuleRow(
             name=name,
-            short_name=name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 1].rstrip()}…",
+            short_name=shortened(name, NAME_ROOM),
             count=count,
             share=count / total if total else 0.0,
             y=round(top + index * RULE_ROW, 2),

@@ -23,7 +23,7 @@ from screens.charts import (
     stacked_bar,
     ticks,
 )
-from screens.charts.flow import share_words
+from screens.charts.flow import share_words, shortened
 
 FINITE = st.floats(min_value=-1e9, max_value=1e9, allow_nan=False)
 CHARTS = sorted(Path(charts.__file__).parent.glob("*.py"))
@@ -200,3 +200,11 @@ def test_the_sentence_has_every_figure() -> None:
 )
 def test_a_share_is_never_rounded_to_all_or_nothing(share: float, written: str) -> None:
     assert share_words(share) == written
+
+
+@given(st.text(max_size=200))
+def test_a_name_is_kept_or_cut_but_never_longer_than_its_room(name: str) -> None:
+    short = shortened(name, 27.0)
+
+    assert short == name or short.endswith("…")
+    assert len(short) <= 55
