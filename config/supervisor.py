@@ -64,7 +64,9 @@ class Installation:
     def write_connection(self) -> None:
         write_private(self.places.var / "connection.json", json.dumps(self.made, indent=1) + "\n")
 
-    def program(self, name: str, *command: str, vital: bool = True, stop_s: float = 10.0) -> Child:
+    def program(
+        self, name: str, *command: str, vital: bool = True, stop_s: float = 10.0, once: bool = False
+    ) -> Child:
         return Child(
             name=name,
             command=[sys.executable, *command],
@@ -73,6 +75,7 @@ class Installation:
             log=self.places.logs / f"{name}.log",
             vital=vital,
             stop_s=stop_s,
+            once=once,
         )
 
     def start_engines(self) -> None:
@@ -202,6 +205,11 @@ def run(chosen: argparse.Namespace, family: Family) -> int:
         say(child.name, "started")
     _print_summary(site.places.var / "demo.json", url, time.monotonic() - begin)
     waiting = {small.name: (small, "SLM"), large.name: (large, "LLM")}
+    if not chosen.no_sample_traffic:
+        # Once, beside everything else: so that every screen has something real to show.
+        family.start(
+            site.program("sample-traffic", "manage.py", "demo_traffic", vital=False, once=True)
+        )
     try:
         while True:
             family.watch()
@@ -284,6 +292,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     runs = commands.add_parser("run", prog="./run", help="start everything on this machine")
     runs.add_argument("--port", type=int, default=8000, help="port of the web server (8000)")
     runs.add_argument("--no-slm", action="store_true", help="both demo backends are stand-ins")
+    runs.add_argument(
+        "--no-sample-traffic", action="store_true", help="begin without the sample requests"
+    )
     runs.add_argument("--fresh", action="store_true", help="forget the data of earlier runs first")
     serves = commands.add_parser("with-servers", help="run a command with temporary servers")
     serves.add_argument("command", nargs="+", help="after --")

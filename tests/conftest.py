@@ -9,6 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.installation import Site, start_site, stop_site
+
 JOBS = {
     "olivia": ("operator",),
     "arjun": ("author",),
@@ -93,3 +95,11 @@ def people(db: None) -> dict[str, Any]:
         for role in roles:
             made[name].groups.add(Group.objects.get_or_create(name=role)[0])
     return made
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One installation for all live tests of a worker, with stand-ins for both models."""
+    started = start_site(tmp_path_factory.mktemp("site") / "var", "--no-slm", "--no-sample-traffic")
+    yield started
+    stop_site(started)

@@ -50,6 +50,8 @@ class Child:
     stop_s: float = 10.0
     user: str | None = None
     vital: bool = True
+    # Ends by itself, and is not started again.
+    once: bool = False
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     quick_deaths: int = 0
@@ -116,7 +118,11 @@ class Family:
         for child in self.children:
             if child.gave_up or child.alive:
                 continue
-            if child.restart_at is None:
+            if child.once:
+                child.gave_up = True
+                is_well = child.process is not None and child.process.returncode == 0
+                say(child.name, "done" if is_well else f"failed; see {child.log}")
+            elif child.restart_at is None:
                 self._note_death(child, now)
             elif now >= child.restart_at:
                 self._spawn(child)

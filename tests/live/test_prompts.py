@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.live.conftest import ROOT, Site
+from tests.installation import ROOT, Site
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("live")]
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.live.conftest import Site
+from tests.installation import Site
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("live")]
 
