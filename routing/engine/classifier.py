@@ -1,0 +1,236 @@
+"""Scores a request by an additive model that people can read: every part of the sum is named.
+
+Two heads share the features: `gain`, the quality points that the larger model adds, and `score`,
+the probability that the small model's answer is good enough. The artefact is data; see docs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from routing.engine import canonical
+from routing.engine.features import FEATURE_NAMES, FEATURE_WORDS, features_of
+from routing.engine.language import language_of
+from routing.engine.lexicons import STOP_WORDS
+from routing.engine.signals import MAX_CLASSIFIED, RequestText, read_request, words_of
+from routing.engine.types import SignalValue
+
+SCHEMA = "signalbox.classifier/1"
+_FEWEST_FOR_SHARE = 8
+MAX_NGRAMS = 1_000
+
+
+class ArtefactError(ValueError):
+    """The artefact is not a classifier of this schema."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classifier:
+    """An artefact made ready for scoring; weights are in the order of the features."""
+
+    name: str
+    version: int
+    digest: str
+    pair: Mapping[str, str]
+    gain_at_zero: float
+    score_at_zero: float
+    gain_weights: tuple[float, ...]
+    score_weights: tuple[float, ...]
+    longest_ngram: int
+    ngrams: Mapping[str, tuple[float, float, float]]
+    languages: frozenset[str]
+    common_words: frozenset[str]
+    most_words: int
+    least_common_share: float
+    most_beyond_ascii: float
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+class Contribution(NamedTuple):
+    """One named part of the sums, in millionths: quality points of `gain`, log-odds of `score`."""
+
+    name: str
+    words: str
+    gain_micro: int
+    score_micro: int
+
+    @property
+    def gain(self) -> Decimal:
+        return Decimal(self.gain_micro).scaleb(-6)
+
+    @property
+    def score(self) -> Decimal:
+        return Decimal(self.score_micro).scaleb(-6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """Both heads. The gains of `contributions` sum exactly to `gain`, their scores to `log_odds`.
+
+    `score` is the probability of `log_odds`, rounded to four places.
+    """
+
+    gain: Decimal
+    score: Decimal
+    log_odds: Decimal
+    unfamiliar: bool
+    why_unfamiliar: str
+    contributions: tuple[Contribution, ...]
+
+    def as_signals(self) -> dict[str, SignalValue]:
+        return {"gain": self.gain, "score": self.score, "unfamiliar": self.unfamiliar}
+
+    def top_contributions(self, most: int = 5) -> tuple[tuple[str, str], ...]:
+        """The largest parts of the gain in words, with their signed quality points."""
+        ranked = sorted(self.contributions, key=lambda part: (-abs(part.gain_micro), part.name))
+        return tuple((part.words, f"{part.gain:+.3f}") for part in ranked[:most] if part.gain_micro)
+
+
+def load(artefact: Mapping[str, Any]) -> Classifier:
+    """Check an artefact and make it ready. Raises ArtefactError."""
+    try:
+        return _load(artefact)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise ArtefactError(f"not a classifier: {error}") from error
+
+
+def _load(artefact: Mapping[str, Any]) -> Classifier:
+    if artefact["schema"] != SCHEMA:
+        raise ArtefactError(f"schema must be {SCHEMA!r}")
+    weights = {item["name"]: (item["gain"], item["score"]) for item in artefact["features"]}
+    unknown = weights.keys() - set(FEATURE_NAMES)
+    if unknown:
+        raise ArtefactError(f"no such feature: {', '.join(sorted(unknown))}")
+    ngrams = artefact["ngrams"]["weights"]
+    if len(ngrams) > MAX_NGRAMS:
+        raise ArtefactError(f"at most {MAX_NGRAMS} n-grams")
+    flags = artefact["unfamiliar"]
+    pairs = [weights.get(name, (0, 0)) for name in FEATURE_NAMES]
+    return Classifier(
+        name=str(artefact["name"]),
+        version=int(artefact["version"]),
+        digest=canonical.digest(dict(artefact)),
+        pair=dict(artefact["pair"]),
+        gain_at_zero=_finite(artefact["intercept"]["gain"]),
+        score_at_zero=_finite(artefact["intercept"]["score"]),
+        gain_weights=tuple(_finite(gain) for gain, _ in pairs),
+        score_weights=tuple(_finite(score) for _, score in pairs),
+        longest_ngram=int(artefact["ngrams"]["longest"]),
+        ngrams={
+            gram: (_finite(idf), _finite(gain), _finite(score))
+            for gram, (idf, gain, score) in ngrams.items()
+        },
+        languages=frozenset(flags["languages"]),
+        common_words=frozenset().union(*(STOP_WORDS[code] for code in flags["languages"])),
+        most_words=int(flags["most_words"]),
+        least_common_share=_finite(flags["least_common_share"]),
+        most_beyond_ascii=_finite(flags["most_beyond_ascii"]),
+    )
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ArtefactError("weights must be finite")
+    return number
+
+
+def score(
+    classifier: Classifier,
+    request: RequestText | Mapping[str, Any] | str,
+    measured: Mapping[str, SignalValue] | None = None,
+) -> Scored | None:
+    """Score the last user turn; None where there is no text, because no signal is not easy.
+
+    `measured` are the signals of `measure()`, which save looking for the language again.
+    """
+    text, words = _text_of(request)
+    if not words:
+        return None
+    values = features_of(text, words)
+    parts = [("base", "every request", classifier.gain_at_zero, classifier.score_at_zero)]
+    for name, value, gain, odds in zip(
+        FEATURE_NAMES, values, classifier.gain_weights, classifier.score_weights, strict=True
+    ):
+        if value and (gain or odds):
+            parts.append((name, FEATURE_WORDS[name], gain * value, odds * value))
+    if classifier.ngrams:
+        parts += _ngram_parts(classifier, words)
+    why = _unfamiliar(classifier, text, words, measured)
+    return _summed(parts, why)
+
+
+def _text_of(request: RequestText | Mapping[str, Any] | str) -> tuple[str, Sequence[str]]:
+    if isinstance(request, str):
+        text = request[:MAX_CLASSIFIED]
+        return text, words_of(text)
+    if not isinstance(request, RequestText):
+        request = read_request(request)
+    return request.last_turn, request.words
+
+
+def _summed(parts: Sequence[tuple[str, str, float, float]], why: str) -> Scored:
+    contributions = tuple(
+        Contribution(name, words, round(gain * 1_000_000), round(odds * 1_000_000))
+        for name, words, gain, odds in parts
+    )
+    gain = Decimal(sum(part.gain_micro for part in contributions)).scaleb(-6)
+    log_odds = Decimal(sum(part.score_micro for part in contributions)).scaleb(-6)
+    probability = 1 / (1 + math.exp(-max(-30.0, min(30.0, float(log_odds)))))
+    return Scored(
+        gain=max(Decimal(-1), min(Decimal(1), gain)),
+        score=Decimal(round(probability * 10_000)).scaleb(-4),
+        log_odds=log_odds,
+        unfamiliar=bool(why),
+        why_unfamiliar=why,
+        contributions=contributions,
+    )
+
+
+def _ngram_parts(
+    classifier: Classifier, words: Sequence[str]
+) -> list[tuple[str, str, float, float]]:
+    """Known word n-grams by (1 + log count) * idf, normalised over those that are known."""
+    counts: dict[str, int] = {}
+    known = classifier.ngrams
+    for size in range(1, classifier.longest_ngram + 1):
+        for start in range(len(words) - size + 1):
+            gram = " ".join(words[start : start + size])
+            if gram in known:
+                counts[gram] = counts.get(gram, 0) + 1
+    weighed = {gram: (1 + math.log(count)) * known[gram][0] for gram, count in counts.items()}
+    norm = math.sqrt(sum(value * value for value in weighed.values())) or 1.0
+    return [
+        (f"“{gram}”", f"the words “{gram}”", known[gram][1] * v / norm, known[gram][2] * v / norm)
+        for gram, v in sorted(weighed.items())
+    ]
+
+
+def _unfamiliar(
+    classifier: Classifier,
+    text: str,
+    words: Sequence[str],
+    measured: Mapping[str, SignalValue] | None,
+) -> str:
+    """Why the classifier does not know requests like this one, or an empty text."""
+    language = (measured or {}).get("language") or language_of(text, words)
+    if language is not None and language not in classifier.languages:
+        return f"language {language}"
+    if len(words) > classifier.most_words:
+        return "very long"
+    if not text.isascii():
+        beyond = sum(c > "\x7f" for c in text)
+        if beyond > classifier.most_beyond_ascii * len(text):
+            return "another script"
+    if len(words) >= _FEWEST_FOR_SHARE and classifier.common_words:
+        common = sum(map(classifier.common_words.__contains__, words))
+        if common < classifier.least_common_share * len(words):
+            return "few common words"
+    return ""
