@@ -43,6 +43,8 @@ class Exchange:
         self.facts: Headers = []
         self.upstream_s = 0.0
         self.has_started = False
+        self._is_gone = False
+        self._watcher: asyncio.Future[None] | None = None
 
     def header(self, name: bytes) -> str:
         return self.headers.get(name, b"").decode("latin-1").strip()
@@ -99,28 +101,31 @@ class Exchange:
         body = error.body(request_id=self.request_id, decision_id=self.decision_id, extra=extra)
         await self.answer(error.status, body, error.headers())
 
-    async def gone(self) -> None:
-        """Return when the client has closed the connection."""
-        while (await self.receive())["type"] != "http.disconnect":
-            pass
-
     async def unless_gone(self, work: Coroutine[Any, Any, T]) -> T:
         """Await ``work``; when the client leaves first, cancel it and raise ClientGone.
 
         A fast answer costs no second task: the connection is watched only after a moment.
         """
-        task = asyncio.ensure_future(work)
-        done, _ = await asyncio.wait({task}, timeout=_WATCH_AFTER_S)
-        if done:
-            return task.result()
-        watcher = asyncio.ensure_future(self.gone())
+        task = asyncio.current_task()
+        assert task is not None
+        timer = asyncio.get_running_loop().call_later(_WATCH_AFTER_S, self._watch, task)
         try:
-            await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result()
-            raise ClientGone
+            return await work
+        except asyncio.CancelledError:
+            if not self._is_gone:
+                raise
+            task.uncancel()
+            raise ClientGone from None
         finally:
-            watcher.cancel()
-            if not task.done():
-                task.cancel()
-                await asyncio.wait({task})
+            timer.cancel()
+            if self._watcher is not None:
+                self._watcher.cancel()
+
+    def _watch(self, task: asyncio.Task[Any]) -> None:
+        self._watcher = asyncio.ensure_future(self._cancel_when_gone(task))
+
+    async def _cancel_when_gone(self, task: asyncio.Task[Any]) -> None:
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+        self._is_gone = True
+        task.cancel()

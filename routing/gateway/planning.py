@@ -19,7 +19,7 @@ from audit.ids import uuid7
 from routing.engine import classifier, signals
 from routing.engine.decide import decide
 from routing.engine.first_weights import FIRST_CLASSIFIER
-from routing.engine.types import BackendFacts, Decision, Facts
+from routing.engine.types import BackendFacts, Decision, Facts, SignalValue
 from routing.gateway.errors import ApiError
 from routing.gateway.exchange import Exchange
 from routing.gateway.parse import ChatRequest
@@ -109,16 +109,24 @@ def _session(x: Exchange, key: ClientKey) -> str:
     return hashlib.sha256(f"{key.public_id}:{given}".encode()).hexdigest()[:24] if given else ""
 
 
-def measure(x: Exchange, request: ChatRequest, key: ClientKey, data_class: str) -> dict[str, Any]:
-    """Every signal of the request; one that cannot be measured is absent, never guessed."""
+def _measure(
+    x: Exchange, request: ChatRequest, key: ClientKey, data_class: str
+) -> tuple[dict[str, SignalValue], tuple[tuple[str, str], ...]]:
+    """Every signal of the request, and what the score is made of; what cannot be measured is absent."""
+    text = signals.read_request(request.fields)
     measured = signals.measure(
-        request.fields,
+        text,
         step=x.header(b"x-signalbox-step")[:64],
         client=key.name,
         hour=datetime.fromtimestamp(x.at, UTC).hour,
+        metadata=request.fields.get("metadata") or {},
     )
     measured["data_class"] = data_class
-    return measured
+    scored = classifier.score(FIRST_CLASSIFIER, text, measured)
+    if scored is None:
+        return measured, ()
+    measured.update(scored.as_signals())
+    return measured, scored.top_contributions()
 
 
 def plan(x: Exchange, request: ChatRequest, key: ClientKey, replica: Replica, snapshot: Snapshot) -> Plan:
@@ -127,12 +135,7 @@ def plan(x: Exchange, request: ChatRequest, key: ClientKey, replica: Replica, sn
     if route.policy is None:
         raise ApiError("policy_unavailable", f"The route {route.slug!r} has no active policy version.")
     data_class = _data_class(x, route, key)
-    measured = measure(x, request, key, data_class)
-    scored = classifier.score(FIRST_CLASSIFIER, request.fields, measured)
-    contributions: tuple[tuple[str, str], ...] = ()
-    if scored is not None:
-        measured.update(gain=scored.gain, score=scored.score, unfamiliar=scored.unfamiliar)
-        contributions = scored.top_contributions()
+    measured, contributions = _measure(x, request, key, data_class)
     session = _session(x, key)
     facts = Facts(
         signals=measured,
@@ -146,7 +149,7 @@ def plan(x: Exchange, request: ChatRequest, key: ClientKey, replica: Replica, sn
         in_rollout=_in_rollout(route, session or key.public_id),
         baseline=route.baseline,
         killed=snapshot.killed_for(route.slug),
-        classifier_failed=False,
+        failed_signals=signals.unmeasured(measured),
         capped_rules=replica.hold_caps.used_up(route.slug, route.hold_caps),
     )
     backends = replica.backend_facts(snapshot, key)
