@@ -15,8 +15,6 @@ from rest_framework.views import APIView
 from screens.access import PERMISSIONS
 
 OPEN_TO_ALL = {"accounts/login/", "accounts/logout/"}
-# Probes of the platform: no person, no content.
-PROBES = ("health/", "metrics", "v1/")
 
 
 def walk(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -29,11 +27,7 @@ def walk(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def views() -> list[tuple[str, Any]]:
-    return [
-        (address, view)
-        for address, view in walk(get_resolver(settings.ROOT_URLCONF).url_patterns)
-        if not address.startswith(PROBES)
-    ]
+    return list(walk(get_resolver(settings.ROOT_URLCONF).url_patterns))
 
 
 def is_api(view: Any) -> bool:
