@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.installation import Site, start_site, stop_site
 
@@ -103,3 +104,31 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     started = start_site(tmp_path_factory.mktemp("site") / "var", "--no-slm", "--no-sample-traffic")
     yield started
     stop_site(started)
+
+
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Debian's own browser; a download of another one is not part of a fresh clone.
+
+    One a module: while it runs, Playwright keeps an event loop in this thread, which asynchronous
+    tests of other modules would collide with, and where Django refuses to query.
+    """
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=CHROMIUM_ARGUMENTS
+        )
+        yield browser
+        browser.close()

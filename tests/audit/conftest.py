@@ -54,7 +54,7 @@ def ledger_template(django_db_setup: None, django_db_blocker: Any) -> Iterator[s
 
     name = f"test_ledger_{os.getpid()}"
     with psycopg.connect(_dsn("owner"), autocommit=True) as server:
-        server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        server.execute(f'DROP DATABASE IF EXISTS "{name}"')
         server.execute(f'CREATE DATABASE "{name}"')
     owner = connections["owner"]
     before = owner.settings_dict["NAME"]
@@ -72,7 +72,7 @@ def ledger_template(django_db_setup: None, django_db_blocker: Any) -> Iterator[s
         owner.settings_dict["NAME"] = before
     yield name
     with psycopg.connect(_dsn("owner"), autocommit=True) as server:
-        server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        server.execute(f'DROP DATABASE IF EXISTS "{name}"')
 
 
 class Ledger:
@@ -168,7 +168,7 @@ def ledger(ledger_template: str, django_db_blocker: Any) -> Iterator[Ledger]:
             connections[alias].close()
             connections[alias].settings_dict["NAME"] = before[alias]
     with psycopg.connect(_dsn("owner"), autocommit=True) as server:
-        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        server.execute(f'DROP DATABASE "{name}"')
 
 
 @pytest.fixture

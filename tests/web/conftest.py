@@ -6,29 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests.installation import Site
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-]
 SignIn = Callable[..., Page]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        yield started
-        started.close()
 
 
 def sign_in(page: Page, site: Site, name: str) -> None:
@@ -40,12 +22,12 @@ def sign_in(page: Page, site: Site, name: str) -> None:
 
 
 @pytest.fixture
-def signed_in(browser: Browser, site: Site) -> Iterator[SignIn]:
+def signed_in(chromium: Browser, site: Site) -> Iterator[SignIn]:
     """``signed_in("rui", color_scheme="dark", width=320)`` gives a page of that person."""
     contexts: list[Any] = []
 
     def open_page(name: str, *, width: int = 1280, **options: Any) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        context = chromium.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
         page = context.new_page()
         sign_in(page, site, name)
