@@ -64,6 +64,11 @@ class Case(models.Model):
             models.Index(
                 fields=("priority", "due_at", "id"), condition=Q(state="pending"), name="case_next"
             ),
+            models.Index(
+                fields=("priority", "due_at", "id"),
+                condition=Q(state__in=("awaiting_second", "claimed", "pending", "replaying")),
+                name="case_open",
+            ),
             models.Index(fields=("claimed_by", "due_at"), name="case_of_reviewer"),
             models.Index(fields=("-ended_at",), name="case_ended"),
         ]
