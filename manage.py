@@ -15,8 +15,14 @@ def main() -> None:
         os.execv(ours, [str(ours), *sys.argv])
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.core.management import execute_from_command_line
+    from django.db.utils import OperationalError
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except OperationalError as problem:
+        if "--traceback" in sys.argv:
+            raise
+        sys.exit(f"The database does not answer. Start ./run, or set DATABASE_URL.\n{problem}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -83,8 +84,13 @@ class Site:
         ends = time.monotonic() + timeout_s
         while True:
             answer = self.manage("audit_fsck")
-            if (answer.returncode == 0 and " open" not in answer.stdout) or time.monotonic() > ends:
-                return {"code": answer.returncode, "text": answer.stdout + answer.stderr}
+            still_open = re.search(r"^open\W+([1-9]\d*)", answer.stdout, re.MULTILINE)
+            if (answer.returncode == 0 and not still_open) or time.monotonic() > ends:
+                return {
+                    "code": answer.returncode,
+                    "open": int(still_open[1]) if still_open else 0,
+                    "text": answer.stdout + answer.stderr,
+                }
             time.sleep(0.5)
 
 
