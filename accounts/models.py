@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
+from django.utils.crypto import salted_hmac
 
 
 class User(AbstractUser):
@@ -12,12 +13,21 @@ class User(AbstractUser):
 
     full_name = models.CharField(max_length=150, blank=True)
     job = models.CharField(max_length=150, blank=True)
+    # Raising it ends every session of this person: new rights begin with a new sign-in.
+    session_version = models.PositiveIntegerField(default=1)
 
     class Meta(AbstractUser.Meta):
         ordering = ("username",)
 
     def __str__(self) -> str:
         return self.full_name or self.username
+
+    def get_full_name(self) -> str:
+        return self.full_name
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        bound = f"{self.session_version}:{self.password}"
+        return salted_hmac("accounts.session", bound, secret=secret, algorithm="sha256").hexdigest()
 
 
 class ApiKey(models.Model):
@@ -55,3 +65,17 @@ class ApiKey(models.Model):
     @property
     def prefix(self) -> str:
         return f"sbx_live_{self.public_id}"
+
+
+class SignInAttempt(models.Model):
+    """One try to sign in, counted in the database so that every worker sees the same number."""
+
+    username = models.CharField(max_length=150)
+    address = models.CharField(max_length=45)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=("username", "address", "at"), name="attempt_by_pair"),
+            models.Index(fields=("address", "at"), name="attempt_by_address"),
+        ]

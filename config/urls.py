@@ -9,5 +9,6 @@ urlpatterns = [
     path("review/", include("review.urls")),
     path("audit/", include("audit.urls")),
     path("settings/", include("accounts.urls")),
+    path("accounts/", include("accounts.urls_sign_in")),
     path("", include("screens.urls")),
 ]

@@ -106,7 +106,9 @@ def revoke_key(*, key: ApiKey, by: User, reason: str) -> None:
     _require(by)
     if not reason.strip():
         raise Invalid("Give a reason; it is kept in the audit trail.", code="reason_missing")
-    changed = ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
+    changed = ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(
+        revoked_at=timezone.now()
+    )
     if changed != 1:
         raise Conflict("This key has already been revoked.")
     audit.record(
