@@ -6,7 +6,7 @@ a commitment under a salt that can be destroyed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -15,9 +15,11 @@ import orjson
 
 from audit import payloads, sealing
 from audit.actors import Actor
+from routing.engine.types import BackendFacts
 from routing.gateway.carry import Attempt
 from routing.gateway.exchange import Exchange
 from routing.gateway.planning import Plan
+from routing.services import replay
 
 _MILLION = Decimal(1_000_000)
 
@@ -30,6 +32,13 @@ class Scribe:
     def __init__(self, writer: sealing.Writer, payload_key: bytes) -> None:
         self._writer = writer
         self._payload_key = payload_key
+        self._seen: tuple[Mapping[str, BackendFacts], list[dict[str, Any]]] = ({}, [])
+
+    def _registry(self, backends: Mapping[str, BackendFacts]) -> list[dict[str, Any]]:
+        """The registry as it was decided on. The replica hands out one object until it changes."""
+        if self._seen[0] is not backends:
+            self._seen = (backends, replay.backends_as_json(backends))
+        return self._seen[1]
 
     def payload(self, plan: Plan, kind: str, text: bytes) -> payloads.SealedPayload:
         return payloads.seal(text, decision_id=plan.decision_id, kind=kind, key=self._payload_key)
@@ -62,16 +71,8 @@ class Scribe:
                 "messages": len(plan.request.messages),
                 "commitment": sealed_request.commitment if sealed_request else None,
             },
-            "facts": {
-                "now_s": facts.now_s,
-                "needs": sorted(facts.needs),
-                "output_tokens": facts.output_tokens,
-                "pin": facts.pin,
-                "boundary_ceiling": facts.boundary_ceiling,
-                "in_rollout": facts.in_rollout,
-                "baseline": facts.baseline,
-                "killed": sorted(facts.killed),
-            },
+            "facts": replay.facts_as_json(facts),
+            "backends": self._registry(plan.backends),
             "contributions": [list(pair) for pair in plan.contributions],
             "decision": decision.as_json(),
         }
