@@ -1,4 +1,4 @@
-"""Who listens to whom: review opens cases on holds, and read models follow the ledger."""
+"""Who listens to whom: review opens cases on holds, read models follow the ledger, and so on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import Any
 
 def connect() -> None:
     """Called once at start-up, when every app is loaded."""
+    from accounts import neighbours
     from audit import followers
+    from review import attention  # noqa: F401  (registers itself for the overview)
+    from routing.queries import decisions
     from routing.services import projection
 
     followers.register(projection.follow)
+    neighbours.tell(route_slugs=decisions.route_slugs, last_used=decisions.last_used)
 
 
 def connect_gateway(gateway: Any) -> None:

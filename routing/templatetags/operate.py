@@ -1,0 +1,46 @@
+"""What the operate screens share in their templates: stopped traffic, outcomes, money per million."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+
+from routing.models import KillSwitch
+
+register = template.Library()
+
+
+@register.inclusion_tag("routing/switch_banner.html", takes_context=True)
+def stopped_traffic(context: Any) -> dict[str, Any]:
+    """A banner on every operate page while a kill switch is engaged."""
+    engaged = KillSwitch.objects.select_related("engaged_by").filter(released_at__isnull=True)
+    return {"switches": list(engaged[:5]), "may": context.get("may")}
+
+
+@register.filter
+def outcome_tone(outcome: str) -> str:
+    """The tone of an outcome; one in progress is neutral, not a warning."""
+    from screens.templatetags.signalbox import tone
+
+    return {"open": "neutral", "aborted": "neutral", "outcome_unknown": "bad"}.get(
+        outcome, tone(outcome)
+    )
+
+
+@register.filter
+def ms(microseconds: int | None) -> float | None:
+    """Microseconds as milliseconds, for the filter duration_ms."""
+    return None if microseconds is None else microseconds / 1000
+
+
+@register.simple_tag
+def narrowed(filters: Any, name: str, value: object) -> str:
+    """The query string of the list with one more filter: click a value to filter by it."""
+    return str(filters.query(**{name: str(value)}))
+
+
+@register.filter
+def need_word(tone: str) -> str:
+    """The word beside the colour of a need."""
+    return {"bad": "now", "warn": "soon"}.get(tone, "to know")
