@@ -27,7 +27,9 @@
   const walk = (step) => {
     const rows = [...document.querySelectorAll("[data-row]")];
     if (!rows.length) return false;
-    const at = rows.indexOf(document.activeElement);
+    const focused = rows.indexOf(document.activeElement);
+    // After a row was opened the page is new and nothing has the focus: go on from the open row.
+    const at = focused < 0 ? rows.findIndex((row) => row.closest("[aria-current]")) : focused;
     rows[at < 0 ? (step > 0 ? 0 : rows.length - 1) : Math.min(Math.max(at + step, 0), rows.length - 1)].focus();
     return true;
   };
