@@ -24,6 +24,7 @@ from screens.access import may
 from screens.navigation import badge
 
 DUE_SOON: Final = timedelta(minutes=15)
+LEASE_SHORT: Final = timedelta(minutes=2)
 TABS: Final = {"mine": "Mine", "unclaimed": "Unclaimed", "all": "All", "done": "Done"}
 _TONES: Final = {"calm": "neutral", "soon": "warn", "now": "bad"}
 _COUNT_UP_TO: Final = 10_000
@@ -88,6 +89,7 @@ class CaseView:
     may_claim: bool
     may_take: bool
     may_extend: bool
+    is_lease_short: bool
     seen: str
 
 
@@ -206,6 +208,7 @@ def case_view(case: Case, *, person: Any, now: datetime) -> CaseView:
         may_claim=decides and is_free and not case.has_ended and case.due_at > now,
         may_take=may(person, "review.lead") and case.state == Case.State.CLAIMED and not is_mine,
         may_extend=is_mine and _can_be_extended(case, now),
+        is_lease_short=is_mine and _left(case.lease_expires_at, now) < LEASE_SHORT,
         seen=f"{case.version}-{'d' if hold and hold.candidate_payload else ''}",
     )
 
@@ -222,6 +225,10 @@ def _can_be_extended(case: Case, now: datetime) -> bool:
         return False
     ends_s = rules.lease_end_s(claimed_s=case.claimed_at.timestamp(), now_s=now.timestamp())
     return ends_s > case.lease_expires_at.timestamp()
+
+
+def _left(ends: datetime | None, now: datetime) -> timedelta:
+    return ends - now if ends else timedelta(0)
 
 
 def _tone(case: Case, now: datetime) -> str:

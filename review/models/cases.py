@@ -93,7 +93,8 @@ class Case(models.Model):
 
     @property
     def short_id(self) -> str:
-        return str(self.id)[:8]
+        # The tail, as the audit trail writes it.
+        return str(self.id)[-8:]
 
     @property
     def has_ended(self) -> bool:

@@ -60,7 +60,7 @@ def place_of(request: HttpRequest, case: Case | None) -> str:
         return queue_url(request)
     if is_alone(request):
         return case.get_absolute_url()
-    return queue_url(request, case=str(case.pk)) + "#case"
+    return queue_url(request, case=str(case.pk))
 
 
 def verdict_forms(
