@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -96,13 +97,28 @@ def seal(
     )
 
 
+def commit_to(plaintext: bytes, *, decision_id: UUID | None, kind: str) -> SealedPayload:
+    """A commitment alone: the salt is kept, the text is not. Whoever has the text can prove it."""
+    salt = os.urandom(32)
+    return SealedPayload(
+        id=uuid7(),
+        decision_id=decision_id,
+        kind=kind,
+        ciphertext=b"",
+        wrapped_dek=b"",
+        salt=salt,
+        commitment=commitment(plaintext, salt),
+    )
+
+
 def commitment(plaintext: bytes, salt: bytes) -> str:
     return "hmac-sha256:" + hmac.new(salt, plaintext, sha256).hexdigest()
 
 
-async def insert(connection: Any, payload: SealedPayload) -> None:
+async def insert_all(connection: Any, sealed: Sequence[SealedPayload]) -> None:
     """Store on the live recorder's asynchronous connection, in its transaction; safe to repeat."""
-    await connection.execute(INSERT_SQL, payload.parameters())
+    async with connection.cursor() as cursor:
+        await cursor.executemany(INSERT_SQL, [payload.parameters() for payload in sealed])
 
 
 def store(payload: SealedPayload) -> None:
@@ -124,6 +140,8 @@ def open_payload(payload_id: UUID, *, key: bytes | None = None) -> bytes:
     if row is None:
         raise PayloadGone
     decision_id, kind, ciphertext, wrapped = row[0], row[1], bytes(row[2]), bytes(row[3])
+    if not ciphertext:
+        raise PayloadGone("Only a commitment to this text was kept.")
     wrapping = key if key is not None else payload_key()
     if wrapped[:1] != _FORMAT or wrapped[1 : 1 + _KEY_ID] != _key_id(wrapping):
         raise KeyUnavailable("this text was encrypted under another payload key")

@@ -143,7 +143,7 @@ def _route() -> Route:
             "description": "Answers customer messages that the help desk receives, in several languages.",
             "owner": "support-platform",
             "data_class": "internal",
-            "capture": Route.Capture.COMMITMENT,
+            "capture": Route.Capture.ENCRYPTED,
             "baseline": Backend.objects.get(name=LLM),
             "slo_p95_ms": 4000,
         },

@@ -43,10 +43,9 @@ async def chat_completions(gateway: Gateway, x: Exchange) -> None:
     sealed = gateway.scribe.request_payload(made_plan)
     event = gateway.scribe.made(x, made_plan, sealed)
     action = made_plan.decision.action
-    is_kept = sealed is not None and (action == "hold" or made_plan.route.capture == "encrypted")
     ticket = gateway.recorder.put(
         event,
-        payloads=[sealed] if sealed is not None and is_kept else (),
+        payloads=[sealed] if sealed is not None else (),
         hold=held.hold_row(x, made_plan, sealed) if action == "hold" else None,
         may_linger=action == "route",
     )
@@ -89,6 +88,21 @@ def end(gateway: Gateway, x: Exchange, carrier: Carrier, outcome: str, **details
     return gateway.recorder.put(
         gateway.scribe.ended(x, carrier.plan, outcome, attempts=carrier.attempts, **details)
     )
+
+
+def completed(
+    gateway: Gateway, x: Exchange, carrier: Carrier, text: bytes, details: dict[str, Any]
+) -> Ticket:
+    """The terminal event of a served answer, with what the route keeps of the answer's text."""
+    kept = gateway.scribe.kept(carrier.plan, "answer", text) if text else None
+    event = gateway.scribe.ended(
+        x,
+        carrier.plan,
+        "completed",
+        attempts=carrier.attempts,
+        details={**details, "output": {"bytes": len(text), "commitment": kept and kept.commitment}},
+    )
+    return gateway.recorder.put(event, payloads=[kept] if kept else ())
 
 
 async def _refuse(gateway: Gateway, x: Exchange, carrier: Carrier, error: ApiError, outcome: str) -> None:
@@ -177,9 +191,11 @@ async def complete_once(gateway: Gateway, x: Exchange, carrier: Carrier, first: 
 async def _send(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
     assert carrier.plan.decision.backend is not None
     answer = await x.unless_gone(complete_once(gateway, x, carrier, carrier.plan.decision.backend))
-    ticket = end(gateway, x, carrier, "completed", details={"finish_reason": _finish_reason(answer)})
+    text = orjson.dumps(answer["choices"]) if carrier.plan.route.capture != "none" else b""
     # One commit may hold both; the decision is durable no later than its end.
-    await gateway.recorder.durable(ticket)
+    await gateway.recorder.durable(
+        completed(gateway, x, carrier, text, {"finish_reason": _finish_reason(answer)})
+    )
     set_outcome(x, carrier, "served")
     gateway.metrics.served(carrier.plan, "served", x)
     await x.answer(200, orjson.dumps(answer))
@@ -218,7 +234,7 @@ async def _stream_once(gateway: Gateway, x: Exchange, carrier: Carrier, name: st
         upstream_model=attempt.backend.upstream_model,
         alias=plan.request.model,
         wants_usage=plan.request.wants_usage,
-        keeps_text=False,
+        keeps_text=plan.route.capture != "none",
     )
     body = carrier.body_for(attempt.backend)
     buffered: list[bytes] = []
@@ -250,7 +266,8 @@ async def _stream_once(gateway: Gateway, x: Exchange, carrier: Carrier, name: st
         await _commit(gateway, x, carrier)
         await x.write(b"".join(buffered))
     carrier.succeeded()
-    await gateway.recorder.durable(end(gateway, x, carrier, "completed"))
+    text = "".join(events.text).encode()
+    await gateway.recorder.durable(completed(gateway, x, carrier, text, {}))
     gateway.metrics.served(plan, "served", x)
     await x.write(b"data: [DONE]\n\n")
     await x.end()

@@ -222,9 +222,10 @@ class Recorder:
         else:
             async with connection.transaction():
                 await connection.execute(sealing.BATCH_SQL, (parameter,))
+                await payloads.insert_all(
+                    connection, [payload for ticket in extras for payload in ticket.payloads]
+                )
                 for ticket in extras:
-                    for payload in ticket.payloads:
-                        await payloads.insert(connection, payload)
                     if ticket.hold:
                         await connection.execute(_HOLD_SQL, ticket.hold)
         self.batches += 1

@@ -43,12 +43,21 @@ class Scribe:
     def payload(self, plan: Plan, kind: str, text: bytes) -> payloads.SealedPayload:
         return payloads.seal(text, decision_id=plan.decision_id, kind=kind, key=self._payload_key)
 
+    def kept(self, plan: Plan, kind: str, text: bytes) -> payloads.SealedPayload | None:
+        """What the route's capture mode keeps of a text: nothing, a commitment, or the text sealed."""
+        if plan.route.capture == "encrypted":
+            return self.payload(plan, kind, text)
+        if plan.route.capture == "commitment":
+            return payloads.commit_to(text, decision_id=plan.decision_id, kind=kind)
+        return None
+
     def request_payload(self, plan: Plan) -> payloads.SealedPayload | None:
-        """The request's text, sealed, where the route or a hold asks for it."""
-        is_held = plan.decision.action == "hold"
-        if plan.route.capture == "none" and not is_held:
+        """What is kept of the request; a reviewer needs to read a held one in every mode."""
+        if plan.decision.action == "hold":
+            return self.payload(plan, "request", orjson.dumps(plan.request.fields))
+        if plan.route.capture == "none":
             return None
-        return self.payload(plan, "request", orjson.dumps(plan.request.fields))
+        return self.kept(plan, "request", orjson.dumps(plan.request.fields))
 
     def made(
         self, x: Exchange, plan: Plan, sealed_request: payloads.SealedPayload | None

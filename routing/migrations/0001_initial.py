@@ -152,7 +152,7 @@ class Migration(migrations.Migration):
                 ('description', models.CharField(blank=True, max_length=300)),
                 ('owner', models.CharField(max_length=100)),
                 ('data_class', models.CharField(default='internal', max_length=20)),
-                ('capture', models.CharField(choices=[('none', 'nothing'), ('commitment', 'a commitment only'), ('encrypted', 'encrypted')], default='commitment', max_length=10)),
+                ('capture', models.CharField(choices=[('none', 'nothing'), ('commitment', 'a commitment only'), ('encrypted', 'encrypted')], default='none', max_length=10)),
                 ('enabled', models.BooleanField(default=True)),
                 ('slo_p95_ms', models.PositiveIntegerField(default=4000)),
                 ('rollout_pct', models.PositiveSmallIntegerField(default=100)),

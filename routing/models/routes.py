@@ -18,7 +18,7 @@ class Route(models.Model):
     description = models.CharField(max_length=300, blank=True)
     owner = models.CharField(max_length=100)
     data_class = models.CharField(max_length=20, default="internal")
-    capture = models.CharField(max_length=10, choices=Capture, default=Capture.COMMITMENT)
+    capture = models.CharField(max_length=10, choices=Capture, default=Capture.NONE)
     enabled = models.BooleanField(default=True)
     slo_p95_ms = models.PositiveIntegerField(default=4000)
     # What the same traffic would have used without routing; savings are measured against it.
