@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -72,7 +71,7 @@ def _role(cursor: Any) -> Iterator[Check]:
         "owner",
         not is_owner,
         f"The running role {user} is not the owner of the ledger ({owner}).",
-        f"The running role {user} owns the ledger, or may act as {owner}: it could drop the guards.",
+        f"The running role {user} owns the ledger or may act as {owner}: it could drop the guards.",
         "weak",
     )
     same = len({str(settings.DATABASES[name]["USER"]) for name in ("default", "sequencer")}) == 1
@@ -148,7 +147,8 @@ def _durability(cursor: Any) -> Iterator[Check]:
         "durability",
         not off,
         "The database confirms a record only when it is on disk.",
-        f"The database does not wait for the disk ({', '.join(off)} is off): a crash can lose records.",
+        f"The database does not wait for the disk ({', '.join(off)} is off): a crash can lose "
+        "records.",
     )
 
 
@@ -190,7 +190,7 @@ def lag_of(cursor: Any) -> tuple[timedelta, int]:
 def _files() -> Iterator[Check]:
     key = Path(settings.AUDIT_KEY_FILE)
     if key.exists():
-        mode = stat.S_IMODE(os.stat(key).st_mode)
+        mode = stat.S_IMODE(key.stat().st_mode)
         yield _say(
             "key",
             not mode & 0o077,

@@ -54,14 +54,19 @@ KINDS: Final[Mapping[str, Kind]] = {
         "{decision_id|short} was tried[ on {details.backend}][ ({details.boundary})]", "decision"
     ),
     "decision.completed": Kind(
-        "{decision_id|short} was served[ by {details.backend}][ in {details.total_ms} ms]", "decision"
+        "{decision_id|short} was served[ by {details.backend}][ in {details.total_ms} ms]",
+        "decision",
     ),
     "decision.failed": Kind("{decision_id|short} failed[: {details.error_code}]", "decision"),
     "decision.aborted": Kind("{decision_id|short} was broken off by the client", "decision"),
-    "decision.blocked": Kind("{decision_id|short} was blocked before it was sent[: {reason}]", "decision"),
+    "decision.blocked": Kind(
+        "{decision_id|short} was blocked before it was sent[: {reason}]", "decision"
+    ),
     "decision.held": Kind("{decision_id|short} stays held for a person[: {reason}]", "decision"),
     "decision.refused": Kind("{decision_id|short} was refused[: {reason}]", "decision"),
-    "decision.safe_default": Kind("{decision_id|short} got the safe default[: {reason}]", "decision"),
+    "decision.safe_default": Kind(
+        "{decision_id|short} got the safe default[: {reason}]", "decision"
+    ),
     "decision.outcome_unknown": Kind(
         "{decision_id|short} ended without a known outcome[: {reason}]", "decision"
     ),
@@ -164,7 +169,7 @@ def kinds_of(group: str) -> list[str]:
 
 
 def words(event: Mapping[str, Any]) -> str:
-    """The sentence of an entry, given its decoded body. A kind of a later release reads as its code."""
+    """The sentence of an entry, given its decoded body. An unknown kind reads as its code."""
     kind = KINDS.get(event.get("kind", ""))
     template = kind.sentence if kind else f"{event.get('kind', 'unknown event')}: {{object}}"
     # The template is cut before values go in: brackets and braces inside a value mean nothing.

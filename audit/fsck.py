@@ -219,7 +219,9 @@ class _Walk:
 
     def _check_ends(self, signed: int, stored: int) -> None:
         if stored > signed:
-            self.result.broken(f"entries {signed} to {stored - 1} are under no checkpoint", seq=signed)
+            self.result.broken(
+                f"entries {signed} to {stored - 1} are under no checkpoint", seq=signed
+            )
         for size, anchor in sorted(self.anchors.items()):
             if size > max(signed, stored):
                 self.result.broken(
@@ -274,8 +276,8 @@ def _check_unsequenced(cursor: Any, result: Result, walk: _Walk) -> None:
         walk.gaps.saw(entry["writer"]["id"], entry["writer"]["n"])
         if is_lost:
             result.broken(
-                f"the event {event_id} ({entry['kind']}) is in no place of the tree and not waiting "
-                "for one",
+                f"the event {event_id} ({entry['kind']}) has no place in the tree and does not "
+                "wait for one",
                 event_id=event_id,
             )
     cursor.execute(
@@ -333,4 +335,3 @@ def _check_decisions(cursor: Any, result: Result, now: datetime) -> None:
     result.accepted = result.decisions + len(orphans) + unknown
     if unknown:
         result.broken(f"{unknown} decisions are mentioned whose decision.made is not there")
-

@@ -39,6 +39,6 @@ class Gaps:
             if early:
                 missing = self._next[writer]
                 yield (
-                    f"the event {missing} of writer {writer} is missing, but {min(early)} is there: "
-                    "it was removed before it was sequenced"
+                    f"the event {missing} of writer {writer} is missing, but {min(early)} is "
+                    "there: it was removed before it was sequenced"
                 )

@@ -69,7 +69,7 @@ def record(
             origin=settings.AUDIT_ORIGIN,
             writer=(writer, number),
             actor=by,
-            object=(object_type, str(object_id)),
+            thing=(object_type, str(object_id)),
             event_id=None,
             decision_id=decision_id,
             extra=extra,
@@ -121,7 +121,7 @@ def _bounded(value: object) -> object:
 
 
 def plain(value: Any) -> Any:
-    """The same value in what an entry may hold: strings, whole numbers, true, false, null, lists."""
+    """The same value in what an entry may hold: text, whole numbers, booleans, null, lists."""
     if isinstance(value, Enum):
         return plain(value.value)
     if value is None or isinstance(value, bool | str):

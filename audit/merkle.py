@@ -49,9 +49,7 @@ class Frontier:
     def from_bytes(cls, size: int, packed: bytes) -> Frontier:
         if len(packed) % HASH_BYTES:
             raise ProofError("the frontier is not a whole number of hashes")
-        return cls(
-            size, (packed[at : at + HASH_BYTES] for at in range(0, len(packed), HASH_BYTES))
-        )
+        return cls(size, (packed[at : at + HASH_BYTES] for at in range(0, len(packed), HASH_BYTES)))
 
     def to_bytes(self) -> bytes:
         return b"".join(self._hashes)

@@ -170,9 +170,7 @@ class Checkpoint:
             raise NoteError("the root of the checkpoint is not base64") from None
         if len(root_bytes) != 32 or len(size) > 18:
             raise NoteError("the checkpoint has a wrong root or size")
-        return cls(
-            origin=origin, size=int(size), root=root_bytes, at=_time_of(extensions)
-        )
+        return cls(origin=origin, size=int(size), root=root_bytes, at=_time_of(extensions))
 
     @classmethod
     def open(cls, note: str, verifiers: Sequence[Verifier], *, origin: str) -> Checkpoint:

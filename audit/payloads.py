@@ -55,7 +55,7 @@ class SealedPayload:
     salt: bytes
     commitment: str
 
-    def parameters(self) -> dict[str, object]:
+    def parameters(self) -> dict[str, Any]:
         """For INSERT_SQL."""
         return {
             "id": self.id,

@@ -1,7 +1,7 @@
 """Turns an event into its exact stored bytes and their leaf hash. Hot path of the live API.
 
 The bytes are RFC 8785: orjson with sorted keys writes the same for everything an entry may hold,
-and the rest (floats, large numbers, keys whose order would differ) is refused or takes the slow way.
+and the rest (floats, large numbers, keys whose order would differ) is refused or goes a slow way.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class Writer:
             origin=self.origin,
             writer=(self.id, self._n + 1),
             actor=actor,
-            object=object,
+            thing=object,
             event_id=event_id,
             decision_id=decision_id,
             extra={"details": details or {}},
@@ -156,7 +156,7 @@ def seal_event(
     origin: str,
     writer: tuple[str, int],
     actor: Actor,
-    object: tuple[str, str],  # noqa: A002
+    thing: tuple[str, str],
     event_id: UUID | None,
     decision_id: UUID | None,
     extra: Mapping[str, object],
@@ -184,7 +184,7 @@ def seal_event(
             "name": actor.name,
             "roles": list(actor.roles),
         },
-        "object": {"type": object[0], "id": object[1]},
+        "object": {"type": thing[0], "id": thing[1]},
         "corr": {"request_id": request_id, "trace_id": corr.get("trace_id", "")},
         "result": result,
         "reason": reason,
@@ -203,8 +203,8 @@ def seal_event(
         encoded,
         sha256(b"\x00" + encoded).digest(),
         column(actor.name),
-        object[0],
-        column(object[1]),
+        thing[0],
+        column(thing[1]),
         column(request_id),
         result,
         column(reason),

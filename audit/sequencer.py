@@ -51,7 +51,9 @@ def sequence_once(
         if not taken:
             return 0
         first = frontier.size
-        with cursor.copy("COPY audit.leaf (seq, event_id, leaf) FROM STDIN (FORMAT BINARY)") as copy:
+        with cursor.copy(
+            "COPY audit.leaf (seq, event_id, leaf) FROM STDIN (FORMAT BINARY)"
+        ) as copy:
             copy.set_types(["int8", "uuid", "bytea"])
             for offset, (event_id, leaf) in enumerate(taken):
                 copy.write_row((first + offset, event_id, leaf))
@@ -149,9 +151,7 @@ def _store_nodes(cursor: psycopg.Cursor[Any], before: int, after: int) -> None:
         fresh = range(before // span, after // span)
         rows = [(level, n, root_of(_children(cursor, level, n))) for n in fresh]
         if rows:
-            cursor.executemany(
-                "INSERT INTO audit.node (level, n, hash) VALUES (%s, %s, %s)", rows
-            )
+            cursor.executemany("INSERT INTO audit.node (level, n, hash) VALUES (%s, %s, %s)", rows)
         level += 1
 
 

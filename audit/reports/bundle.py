@@ -1,4 +1,4 @@
-"""Writes a report bundle: a deterministic ZIP whose integrity part proves the period's completeness.
+"""Writes a report bundle: a deterministic ZIP that proves the completeness of its period.
 
 The same cut and period give the same bytes: fixed order, fixed times, fixed compression, and
 nothing in it that depends on who asked or when.
@@ -147,7 +147,8 @@ class _Bundle:
             "files": self._listed,
         }
         raw = json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=True).encode() + b"\n"
-        text = f"{verify.MANIFEST_HEAD}\n{self._signer.verifier.name}\nsha256 {sha256(raw).hexdigest()}\n"
+        name, digest = self._signer.verifier.name, sha256(raw).hexdigest()
+        text = f"{verify.MANIFEST_HEAD}\n{name}\nsha256 {digest}\n"
         self._put("manifest.json", raw)
         self._put("manifest.note", self._signer.sign(text).encode())
 

@@ -37,7 +37,9 @@ def request_report(
     if period_from >= period_to:
         raise Invalid("The period must end after it begins.", code="period_empty")
     if period_from > timezone.now():
-        raise Invalid("The period lies in the future, so nothing is recorded yet.", code="period_future")
+        raise Invalid(
+            "The period lies in the future, so nothing is recorded yet.", code="period_future"
+        )
     with transaction.atomic():
         waiting = Report.objects.exclude(state__in=ENDED).count()
         if waiting >= MOST_AT_ONCE:
@@ -136,7 +138,9 @@ def _ready(report: Report, written: bundle.Written) -> Report:
         if not ended:
             path_of(report).unlink(missing_ok=True)
             return report
-        record_generated(report.pk, written, report.period_from, report.period_to, SYSTEM("reports"))
+        record_generated(
+            report.pk, written, report.period_from, report.period_to, SYSTEM("reports")
+        )
     return report
 
 

@@ -113,7 +113,7 @@ class Summary:
             served.cost_usd += _amount(details.get("cost_usd"))
 
     def as_context(self) -> dict[str, Any]:
-        """For the template: everything in a fixed order, so that the same entries print the same."""
+        """For the template: all in a fixed order, so that the same entries print the same."""
         served = sum(item.requests for item in self.backends.values())
         return {
             "kinds": [
@@ -150,7 +150,8 @@ class Summary:
 
 def _is_exception(kind: str, entry: dict[str, Any]) -> bool:
     return (
-        kind in {"decision.outcome_unknown", "decision.blocked", "kill_switch.engaged", "review.expired"}
+        kind
+        in {"decision.outcome_unknown", "decision.blocked", "kill_switch.engaged", "review.expired"}
         or kind.startswith("kill_switch.")
         or entry["result"] == "denied"
     )

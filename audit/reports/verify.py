@@ -305,7 +305,7 @@ def csv_line(fields):
 
 
 class Census:
-    """Counts while the entries go by. The report is made with it, and the verifier checks with it."""
+    """Counts while the entries go by. The report is made with it, the verifier checks with it."""
 
     def __init__(self, start, period_from, period_to):
         self.seq = start
@@ -383,7 +383,7 @@ def verify(path, given_key):
     peaks = _frontier(bundle, start)
     period_from, period_to = manifest["period_from"], manifest["period_to"]
     if start[0] and start[2] > period_from:
-        raise Problem("the start checkpoint was signed after the period began: the beginning is missing")
+        raise Problem("the start checkpoint was signed within the period: the beginning is missing")
     census = Census(start[0], period_from, period_to)
     _entries(bundle, manifest, peaks, census, start, end)
     return _verdict(key, manifest, census, start, end)
@@ -430,7 +430,9 @@ def _frontier(bundle, start):
 
 def _entries(bundle, manifest, peaks, census, start, end):
     size = start[0]
-    for line in lines_of(bundle.chunks("entries.jsonl", manifest["files"]["entries.jsonl"]["bytes"])):
+    for line in lines_of(
+        bundle.chunks("entries.jsonl", manifest["files"]["entries.jsonl"]["bytes"])
+    ):
         if size >= end[0]:
             raise Problem("entries.jsonl holds more entries than the end checkpoint covers")
         if not 2 <= len(line) <= MAX_ENTRY:
@@ -443,7 +445,8 @@ def _entries(bundle, manifest, peaks, census, start, end):
         size += 1
     if size < end[0]:
         raise Problem(
-            "entries are missing: the end checkpoint covers %d, the bundle reaches %d" % (end[0], size)
+            "entries are missing: the end checkpoint covers %d, the bundle reaches %d"
+            % (end[0], size)
         )
     if root_of(peaks) != end[1]:
         raise Problem(
@@ -474,13 +477,17 @@ def _verdict(key, manifest, census, start, end):
     if end[2] and end[2] >= manifest["period_to"]:
         lines.append("complete   the log was signed at %s, after the period ended" % end[2])
     else:
-        lines.append("complete   only until %s: the period was not over then" % (end[2] or "unknown"))
+        lines.append(
+            "complete   only until %s: the period was not over then" % (end[2] or "unknown")
+        )
     if census.holes():
         lines.append(
             "note       %d writers skip a number here; their events may lie just outside this range"
             % census.holes()
         )
-    lines.append("not shown  that what was recorded is true, or that no other log was shown to others")
+    lines.append(
+        "not shown  that what was recorded is true, or that no other log was shown to others"
+    )
     return lines
 
 

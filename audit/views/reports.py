@@ -24,8 +24,10 @@ from screens.pages import page_of, redirect_303, render_screen
 @require_http_methods(["GET", "HEAD", "POST"])
 def reports(request: HttpRequest) -> HttpResponse:
     """The list of reports, and the form that asks for another."""
-    form = ReportForm(request.POST or None, initial=ReportForm.suggestion())
-    if request.method == "POST":
+    form = ReportForm(
+        request.POST if request.method == "POST" else None, initial=ReportForm.suggestion()
+    )
+    if form.is_bound:
         require(request.user, "audit.export")
         if form.is_valid():
             return _ask(request, form)

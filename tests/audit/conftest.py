@@ -1,11 +1,11 @@
-"""A ledger of one's own for tests that commit, sequence or tamper; keys and files under tmp_path."""
+"""A ledger of one's own for tests that commit, sequence or tamper; files under tmp_path."""
 
 from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -152,14 +152,13 @@ class Ledger:
                 owner.execute(statement)
 
 
-@pytest.fixture
-def ledger(ledger_template: str, django_db_blocker: Any) -> Iterator[Ledger]:
-    """A fresh ledger; Django's connections point to it for the length of the test."""
-    name = f"{ledger_template}_{next(_numbers)}"
+@contextmanager
+def a_copy(template: str, blocker: Any) -> Iterator[Ledger]:
+    name = f"{template}_{next(_numbers)}"
     before = {alias: connections[alias].settings_dict["NAME"] for alias in connections}
     with psycopg.connect(_dsn("owner"), autocommit=True) as server:
-        server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{ledger_template}"')
-    with django_db_blocker.unblock():
+        server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    with blocker.unblock():
         for alias in connections:
             connections[alias].close()
             connections[alias].settings_dict["NAME"] = name
@@ -172,7 +171,20 @@ def ledger(ledger_template: str, django_db_blocker: Any) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def filled(ledger: Ledger) -> Ledger:
+def ledger(ledger_template: str, django_db_blocker: Any) -> Iterator[Ledger]:
+    """A fresh ledger; Django's connections point to it for the length of the test."""
+    with a_copy(ledger_template, django_db_blocker) as copy:
+        yield copy
+
+
+@pytest.fixture(scope="module")
+def empty_ledger(ledger_template: str, django_db_blocker: Any) -> Iterator[Ledger]:
+    """One ledger for tests that only try what is refused; nothing is ever in it."""
+    with a_copy(ledger_template, django_db_blocker) as copy:
+        yield copy
+
+
+def fill(ledger: Ledger) -> None:
     """Three rounds of sequencing: 14 entries under four checkpoints, nothing waiting."""
     ledger.decisions(3)
     ledger.sequence()
@@ -181,9 +193,9 @@ def filled(ledger: Ledger) -> Ledger:
     ledger.sequence()
     ledger.decisions(3)
     ledger.sequence()
-    return ledger
 
 
 @pytest.fixture
-def now() -> Callable[[], datetime]:
-    return lambda: datetime.now(UTC)
+def filled(ledger: Ledger) -> Ledger:
+    fill(ledger)
+    return ledger

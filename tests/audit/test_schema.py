@@ -26,9 +26,11 @@ COLUMN = {
 @pytest.mark.parametrize("role", ["default", "sequencer", "owner"])
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("change", CHANGES)
-def test_nobody_changes_the_ledger(filled: Ledger, role: str, table: str, change: str) -> None:
+def test_nobody_changes_the_ledger(
+    empty_ledger: Ledger, role: str, table: str, change: str
+) -> None:
     column = COLUMN[table]
-    with filled.connect(role) as conn, pytest.raises(errors.InsufficientPrivilege):
+    with empty_ledger.connect(role) as conn, pytest.raises(errors.InsufficientPrivilege):
         conn.execute(change.format(table, column, column))
 
 
@@ -65,15 +67,16 @@ def test_guards_do_not_sleep_for_a_replica_role(filled: Ledger) -> None:
         "DROP TABLE audit.event",
     ],
 )
-def test_the_application_cannot_forge_the_tree(filled: Ledger, statement: str) -> None:
-    with filled.connect("default") as app, pytest.raises(errors.InsufficientPrivilege):
+def test_the_application_cannot_forge_the_tree(empty_ledger: Ledger, statement: str) -> None:
+    with empty_ledger.connect("default") as app, pytest.raises(errors.InsufficientPrivilege):
         app.execute(statement)
 
 
 @pytest.mark.parametrize(
     "statement",
     [
-        "INSERT INTO audit.event (id, kind, at, body, leaf) VALUES (gen_random_uuid(), 'a.b', now(), '', '')",
+        "INSERT INTO audit.event (id, kind, at, body, leaf)"
+        " VALUES (gen_random_uuid(), 'a.b', now(), '', '')",
         "SELECT * FROM audit.payload",
         "SELECT * FROM audit.payload_key",
         "DELETE FROM audit.key",
@@ -81,9 +84,9 @@ def test_the_application_cannot_forge_the_tree(filled: Ledger, statement: str) -
     ],
 )
 def test_the_sequencer_neither_writes_events_nor_reads_texts(
-    filled: Ledger, statement: str
+    empty_ledger: Ledger, statement: str
 ) -> None:
-    with filled.connect("sequencer") as conn, pytest.raises(errors.InsufficientPrivilege):
+    with empty_ledger.connect("sequencer") as conn, pytest.raises(errors.InsufficientPrivilege):
         conn.execute(statement)
 
 
@@ -97,14 +100,14 @@ def insert(ledger: Ledger, event: SealedEvent, **changes: Any) -> None:
         )
 
 
-def test_a_wrong_leaf_is_refused(ledger: Ledger) -> None:
+def test_a_wrong_leaf_is_refused(empty_ledger: Ledger) -> None:
     with pytest.raises(errors.CheckViolation, match="event_leaf_is_hash_of_body"):
-        insert(ledger, ledger.made(), leaf=bytes(32))
+        insert(empty_ledger, empty_ledger.made(), leaf=bytes(32))
 
 
-def test_a_body_over_64_kib_is_refused(ledger: Ledger) -> None:
+def test_a_body_over_64_kib_is_refused(empty_ledger: Ledger) -> None:
     with pytest.raises(errors.CheckViolation):
-        insert(ledger, ledger.made(), body=b"x" * 65_536)
+        insert(empty_ledger, empty_ledger.made(), body=b"x" * 65_536)
 
 
 def test_a_second_outcome_is_refused(ledger: Ledger) -> None:
@@ -138,12 +141,12 @@ def test_a_second_decision_under_the_same_id_is_refused(ledger: Ledger) -> None:
     ],
 )
 def test_an_id_that_does_not_fit_its_kind_is_refused(
-    ledger: Ledger, kind: str, identity: Any, decision: Any
+    empty_ledger: Ledger, kind: str, identity: Any, decision: Any
 ) -> None:
-    made = ledger.made()
+    made = empty_ledger.made()
 
     with pytest.raises(errors.CheckViolation):
-        insert(ledger, made, kind=kind, id=identity(made.id), decision_id=decision(made.id))
+        insert(empty_ledger, made, kind=kind, id=identity(made.id), decision_id=decision(made.id))
 
 
 def test_a_retried_batch_stores_each_event_once(ledger: Ledger) -> None:

@@ -28,9 +28,7 @@ def test_events_become_leaves_under_a_signed_head(ledger: Ledger) -> None:
     assert [leaf.seq for leaf in leaves] == list(range(8))
     assert {leaf.event_id for leaf in leaves} == {event.id for event in events}
     assert bytes(head.root) == root_of(bytes(leaf.leaf) for leaf in leaves)
-    opened = SignedHead.open(
-        head.note, [keys.signer().verifier], origin="test.example/ledger"
-    )
+    opened = SignedHead.open(head.note, [keys.signer().verifier], origin="test.example/ledger")
     assert (opened.size, opened.root) == (8, bytes(head.root))
 
 

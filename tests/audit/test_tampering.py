@@ -103,7 +103,9 @@ def test_two_swapped_entries_are_noticed(filled: Ledger) -> None:
         "UPDATE audit.leaf SET seq = 3 WHERE seq = 1000",
     )
 
-    assert broken(filled).startswith("one of the entries 0 to 5 was changed, removed, added or moved")
+    assert broken(filled).startswith(
+        "one of the entries 0 to 5 was changed, removed, added or moved"
+    )
 
 
 def test_an_inserted_entry_is_noticed(filled: Ledger) -> None:
@@ -116,7 +118,9 @@ def test_an_inserted_entry_is_noticed(filled: Ledger) -> None:
         f"DELETE FROM audit.pending WHERE event_id = '{foreign.id}'",
     )
 
-    assert broken(filled).startswith("one of the entries 6 to 7 was changed, removed, added or moved")
+    assert broken(filled).startswith(
+        "one of the entries 6 to 7 was changed, removed, added or moved"
+    )
 
 
 def test_suppression_before_sequencing_leaves_a_hole(filled: Ledger) -> None:
@@ -238,5 +242,3 @@ def test_the_doctor_finds_a_guard_that_is_off(filled: Ledger) -> None:
     verdicts = {check.name: check.verdict for check in examine()}
     assert verdicts["guards"] == "bad"
     assert (verdicts["superuser"], verdicts["owner"], verdicts["rights"]) == ("ok", "ok", "ok")
-
-

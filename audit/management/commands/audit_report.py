@@ -22,7 +22,9 @@ class Command(BaseCommand):
     help = "Writes a report bundle over the half-open UTC period --from to --to."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--from", dest="start", required=True, help="2026-11-01, or with a time")
+        parser.add_argument(
+            "--from", dest="start", required=True, help="2026-11-01, or with a time"
+        )
         parser.add_argument("--to", dest="end", required=True, help="the first moment not included")
         parser.add_argument("--out", required=True, help="the ZIP file to write")
         parser.add_argument("--wait", type=float, default=5.0, help="seconds for the sequencer")

@@ -34,7 +34,9 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []  # noqa: RUF012 - Django's own form
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--once", action="store_true", help="sequence what is pending, then end")
+        parser.add_argument(
+            "--once", action="store_true", help="sequence what is pending, then end"
+        )
         parser.add_argument("--interval", type=float, default=0.2, help="seconds between rounds")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -84,9 +86,7 @@ class Daemon:
         try:
             self._prepare(conn)
             while True:
-                sequenced = sequence_once(
-                    conn, signer=self._signer, anchor_file=self._anchor_file
-                )
+                sequenced = sequence_once(conn, signer=self._signer, anchor_file=self._anchor_file)
                 self._complaint = ""
                 self._after_round(conn, sequenced)
                 if self._stop.is_set() or (once and not sequenced):
@@ -149,5 +149,3 @@ class Daemon:
                     "where": self._anchor_file.name,
                 },
             )
-
-
