@@ -31,7 +31,7 @@ class User(AbstractUser):
 
 
 class ApiKey(models.Model):
-    """An application's secret for the live API. Only its SHA-256 is kept; the text is shown once."""
+    """An application's secret for the live API. Its SHA-256 is kept; the text is shown once."""
 
     public_id = models.CharField(max_length=16, unique=True)
     secret_sha256 = models.BinaryField(max_length=32)

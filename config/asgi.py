@@ -12,9 +12,8 @@ from django.core.asgi import get_asgi_application
 
 screens = get_asgi_application()
 
-from routing.gateway.application import Gateway  # noqa: E402  (needs the app registry)
-
 from config import wiring  # noqa: E402
+from routing.gateway.application import Gateway  # noqa: E402  (needs the app registry)
 
 gateway = Gateway.from_settings(settings)
 wiring.connect_gateway(gateway)

@@ -25,7 +25,9 @@ def _connection_file() -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as problem:
-        raise ImproperlyConfigured(f"{VAR_DIR / 'connection.json'} cannot be read: {problem}") from problem
+        raise ImproperlyConfigured(
+            f"{VAR_DIR / 'connection.json'} cannot be read: {problem}"
+        ) from problem
 
 
 # An explicit DATABASE_URL means another installation: the file then says nothing about it.
@@ -93,7 +95,7 @@ def secret_key(*, production: bool) -> str:
     except FileNotFoundError:
         if production:
             raise ImproperlyConfigured(
-                "Set SIGNALBOX_SECRET_KEY or SIGNALBOX_SECRET_KEY_FILE before starting in production."
+                "Production needs SIGNALBOX_SECRET_KEY or SIGNALBOX_SECRET_KEY_FILE."
             ) from None
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = base64.b64encode(secrets.token_bytes(48)).decode()

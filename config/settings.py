@@ -177,13 +177,15 @@ STORAGES = {
 
 AUDIT_ORIGIN = env.text("SIGNALBOX_LOG_ORIGIN", "signalbox.local/ledger")
 AUDIT_KEY_FILE = env.key_file("SIGNALBOX_AUDIT_KEY_FILE", "audit.key")
-AUDIT_ANCHOR_FILE = env.text("SIGNALBOX_ANCHOR_FILE") or str(VAR_DIR / "anchors" / "checkpoints.txt")
+AUDIT_ANCHOR_FILE = env.text("SIGNALBOX_ANCHOR_FILE") or str(
+    VAR_DIR / "anchors" / "checkpoints.txt"
+)
 PAYLOAD_KEY_FILE = env.key_file("SIGNALBOX_PAYLOAD_KEY_FILE", "payload.key")
 REPORTS_DIR = VAR_DIR / "reports"
 LIVE_BODY_LIMIT = env.number("SIGNALBOX_BODY_LIMIT", 2 * 1024 * 1024)
 DATA_CLASSES = ("public", "internal", "confidential", "restricted")
 
-# host:port pairs in private address ranges that backends may use; everything private else is refused.
+# host:port pairs in private ranges that backends may use; everything else private is refused.
 EGRESS_PRIVATE_ALLOWED = env.words("SIGNALBOX_PRIVATE_BACKENDS")
 
 LOGGING = {

@@ -19,7 +19,7 @@ def connect() -> None:
 
 
 def connect_gateway(gateway: Any) -> None:
-    """Give the live API its listener: routing may not know review, so the roof brings them together."""
+    """Give the live API its listener: routing may not know review; the roof knows both."""
     from review.services import cases
     from routing.gateway.replica import in_thread
 

@@ -39,7 +39,7 @@ def _dsn(alias: str, name: str | None = None) -> str:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_blocker: Any) -> Iterator[None]:
-    """A database of this process alone: made and migrated by the owner, used by the runtime role."""
+    """A database of this process alone: migrated by the owner, used by the runtime role."""
     from django.core.management import call_command
     from django.db import connections
 

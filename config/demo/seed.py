@@ -85,7 +85,11 @@ def _people(known: dict[str, str]) -> list[dict[str, Any]]:
 
 def _backends(operator: User) -> None:
     reason = "Demonstration backend"
-    common: dict[str, Any] = {"owner": "platform-operations", "boundary": "private", "region": "on-premises"}
+    common: dict[str, Any] = {
+        "owner": "platform-operations",
+        "boundary": "private",
+        "region": "on-premises",
+    }
     small_is_real = os.environ.get("SIGNALBOX_SLM_MODEL", "").startswith("stand-in") is False
     wanted = {
         SLM: {
@@ -122,9 +126,14 @@ def _backends(operator: User) -> None:
     for name, fields in wanted.items():
         backend = Backend.objects.filter(name=name).first()
         if backend is None:
-            backend = registry.register_backend(by=operator, name=name, reason=reason, **common, **fields)
+            backend = registry.register_backend(
+                by=operator, name=name, reason=reason, **common, **fields
+            )
             registry.set_backend_state(backend=backend, state="active", by=operator, reason=reason)
-        elif (backend.base_url, backend.upstream_model) != (fields["base_url"], fields["upstream_model"]):
+        elif (backend.base_url, backend.upstream_model) != (
+            fields["base_url"],
+            fields["upstream_model"],
+        ):
             registry.change_backend(
                 backend=backend,
                 by=operator,
@@ -187,7 +196,12 @@ def _policy(route: Route, people: dict[str, User]) -> None:
 def _api_key(operator: User, known: str) -> str:
     from accounts.secrets import fingerprint
 
-    if known and ApiKey.objects.filter(secret_sha256=fingerprint(known), revoked_at__isnull=True).exists():
+    if (
+        known
+        and ApiKey.objects.filter(
+            secret_sha256=fingerprint(known), revoked_at__isnull=True
+        ).exists()
+    ):
         return known
     _, text = create_key(
         by=operator,
@@ -207,7 +221,9 @@ def seed() -> dict[str, Any]:
     """Bring the demonstration to its starting state; safe to run at every start. Writes demo.json."""
     known = _known()
     made = _people({person["name"]: person["password"] for person in known.get("people", ())})
-    people = {user.username: user for user in User.objects.filter(username__in=[p[0] for p in PEOPLE])}
+    people = {
+        user.username: user for user in User.objects.filter(username__in=[p[0] for p in PEOPLE])
+    }
     _backends(people["olivia"])
     _policy(_route(), people)
     facts = {
@@ -225,5 +241,3 @@ def seed() -> dict[str, Any]:
 
 def note_sample_traffic() -> None:
     _write({**_known(), "sample_traffic_sent": True})
-
-

@@ -50,7 +50,7 @@ def _inner(address: Address) -> Address:
 
 
 class Guard:
-    """Allows public addresses and the private ``host:port`` or ``network:port`` pairs it is given."""
+    """Allows public addresses, and the private ``host:port`` or ``network:port`` it is given."""
 
     def __init__(self, private_allowed: Iterable[str]) -> None:
         self._allowed: list[tuple[Any, int | None]] = []
@@ -62,12 +62,18 @@ class Guard:
     def verdict(self, host: str, port: int) -> str | None:
         """Return why this address may not be reached, or None. ``host`` is an address literal."""
         address = _inner(ipaddress.ip_address(host.partition("%")[0]))
-        if any(address in network for network in _ALWAYS_BLOCKED if network.version == address.version):
+        if any(
+            address in network for network in _ALWAYS_BLOCKED if network.version == address.version
+        ):
             return f"{address} is never allowed (metadata, link-local or not a host)"
         if address.is_global:
             return None
         for network, allowed_port in self._allowed:
-            if network.version == address.version and address in network and allowed_port in (None, port):
+            if (
+                network.version == address.version
+                and address in network
+                and allowed_port in (None, port)
+            ):
                 return None
         return f"{address}:{port} is private and not on the list of allowed private backends"
 

@@ -16,7 +16,14 @@ from typing import Any
 import aiohttp
 
 from routing.adapters.egress import AddressNotAllowed, Guard, connector
-from routing.adapters.problems import BadAnswer, BadStatus, Forbidden, TooSlow, Unreachable, UpstreamProblem
+from routing.adapters.problems import (
+    BadAnswer,
+    BadStatus,
+    Forbidden,
+    TooSlow,
+    Unreachable,
+    UpstreamProblem,
+)
 
 ANSWER_LIMIT = 8 * 1024 * 1024
 _ERROR_LIMIT = 16 * 1024
@@ -52,7 +59,9 @@ def _retry_after_s(value: str | None) -> float | None:
 
 
 class OpenAICompatible:
-    def __init__(self, *, name: str, base_url: str, secret: str, guard: Guard, max_in_flight: int) -> None:
+    def __init__(
+        self, *, name: str, base_url: str, secret: str, guard: Guard, max_in_flight: int
+    ) -> None:
         self.name = name
         self._base = base_url.rstrip("/")
         self._guard = guard
@@ -82,7 +91,9 @@ class OpenAICompatible:
             await self._session.close()
 
     @asynccontextmanager
-    async def _posted(self, path: str, body: bytes, clocks: Clocks, request_id: str) -> AsyncIterator[Any]:
+    async def _posted(
+        self, path: str, body: bytes, clocks: Clocks, request_id: str
+    ) -> AsyncIterator[Any]:
         timeout = aiohttp.ClientTimeout(
             total=clocks.total_s, sock_connect=clocks.connect_s, sock_read=clocks.idle_s
         )

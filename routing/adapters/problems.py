@@ -16,7 +16,9 @@ class UpstreamProblem(Exception):
     may_retry = False
     counts_against_backend = True
 
-    def __init__(self, detail: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, detail: str, *, status: int | None = None, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.status = status

@@ -58,7 +58,11 @@ def completion(
                 "finish_reason": finish_reason,
             }
         ],
-        "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": 0, "total_tokens": prompt_tokens},
+        "usage": {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": 0,
+            "total_tokens": prompt_tokens,
+        },
         **(extra or {}),
     }
 
@@ -76,4 +80,7 @@ def sse_completion(answer: dict[str, Any], *, wants_usage: bool) -> bytes:
     ]
     if wants_usage:
         chunks.append({**head, "choices": [], "usage": answer.get("usage")})
-    return b"".join(b"data: " + orjson.dumps(chunk) + b"\n\n" for chunk in chunks) + b"data: [DONE]\n\n"
+    return (
+        b"".join(b"data: " + orjson.dumps(chunk) + b"\n\n" for chunk in chunks)
+        + b"data: [DONE]\n\n"
+    )

@@ -1,4 +1,4 @@
-"""The live API as one lean ASGI application: paths, start and stop, and the last line of defence."""
+"""The live API as one lean ASGI application: paths, start and stop, the last line of defence."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 import psycopg
+
 from audit import payloads, sealing
 from routing.adapters.egress import Guard
 from routing.gateway import keys
@@ -44,7 +45,9 @@ def dsn_of(database: dict[str, Any]) -> str:
 class Gateway:
     log = logging.getLogger("routing.gateway")
 
-    def __init__(self, *, dsn: str, snapshot_file: Path, guard: Guard, url: str, body_limit: int) -> None:
+    def __init__(
+        self, *, dsn: str, snapshot_file: Path, guard: Guard, url: str, body_limit: int
+    ) -> None:
         self.url = url
         self.body_limit = body_limit
         self.replica = Replica(dsn=dsn, file=snapshot_file, guard=guard)
@@ -125,7 +128,9 @@ class Gateway:
         except Exception:
             self.log.exception("A request failed in the router itself.")
             self.metrics.refused("internal_error")
-            await x.refuse(ApiError("internal_error", "The router failed; the request id finds it in the log."))
+            await x.refuse(
+                ApiError("internal_error", "The router failed; the request id finds it in the log.")
+            )
         finally:
             self._in_flight -= 1
 
@@ -146,7 +151,9 @@ class Gateway:
 
     def current_snapshot(self) -> Snapshot:
         if self.replica.snapshot is None:
-            raise ApiError("policy_unavailable", "This replica has no valid snapshot yet.", retry_after_s=2)
+            raise ApiError(
+                "policy_unavailable", "This replica has no valid snapshot yet.", retry_after_s=2
+            )
         return self.replica.snapshot
 
     async def announce_hold(self, decision_id: uuid.UUID) -> None:
@@ -198,7 +205,8 @@ async def _ready(gateway: Gateway, x: Exchange) -> None:
     """Ready means: has a valid snapshot. Not: the database is up."""
     snapshot = gateway.current_snapshot()
     await x.answer(
-        200, orjson.dumps({"status": "ready", "revision": snapshot.revision, "digest": snapshot.digest})
+        200,
+        orjson.dumps({"status": "ready", "revision": snapshot.revision, "digest": snapshot.digest}),
     )
 
 

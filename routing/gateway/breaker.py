@@ -55,7 +55,8 @@ class Breaker:
                 self._open_for = min(self._open_for * 2, _LONGEST_OPEN_S)
             self._open(now)
         elif self._connect_errors >= _CONNECT_ERRORS_IN_A_ROW or (
-            len(self._calls) >= _MINIMUM_CALLS and self._failures >= _FAILURE_SHARE * len(self._calls)
+            len(self._calls) >= _MINIMUM_CALLS
+            and self._failures >= _FAILURE_SHARE * len(self._calls)
         ):
             self._open(now)
 

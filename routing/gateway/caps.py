@@ -1,4 +1,4 @@
-"""Keeps each hold rule to its share of a route's traffic, over the last requests of this process."""
+"""Keeps each hold rule to its share of a route's traffic, over this process's last requests."""
 
 from __future__ import annotations
 

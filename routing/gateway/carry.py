@@ -1,4 +1,4 @@
-"""Carries a decided request: attempts, one retry, fallbacks inside one deadline, egress at each hop.
+"""Carries a decided request: attempts, one retry, fallbacks, one deadline, egress at each hop.
 
 Which backend is next is the engine's word, here only its execution. Retry (the same backend again)
 and fallback (another one after a failure) are counted apart.
@@ -161,7 +161,10 @@ class Carrier:
             fields["stream"] = False
             fields.pop("stream_options", None)
         if self.is_stream:
-            fields["stream_options"] = {**(fields.get("stream_options") or {}), "include_usage": True}
+            fields["stream_options"] = {
+                **(fields.get("stream_options") or {}),
+                "include_usage": True,
+            }
         return orjson.dumps(fields)
 
     def succeeded(self) -> None:
@@ -212,9 +215,8 @@ class Carrier:
         raise _final(problem)
 
     def _fallback(self, failed: str, problem: UpstreamProblem) -> str | None:
-        assert self.plan.route.policy is not None
         return fallback(
-            self.plan.route.policy,
+            self.plan.policy,
             self.plan.facts,
             self.replica.backend_facts(self.plan.snapshot, self.plan.key),
             failed=failed,
@@ -234,7 +236,9 @@ def _fallback_kind(problem: UpstreamProblem) -> str:
 
 def _may_fall_back(problem: UpstreamProblem) -> bool:
     # The caller's own mistake would be the same mistake everywhere.
-    is_callers_fault = problem.status in {400, 404, 413, 422} and _fallback_kind(problem) == "failure"
+    is_callers_fault = (
+        problem.status in {400, 404, 413, 422} and _fallback_kind(problem) == "failure"
+    )
     return not is_callers_fault and not isinstance(problem, Forbidden)
 
 
@@ -245,21 +249,29 @@ def _final(problem: UpstreamProblem) -> ApiError:
         return ApiError("upstream_timeout", "No backend answered within the deadline.")
     if problem.status in {400, 413, 422}:
         if _fallback_kind(problem) == "context_window":
-            return ApiError("context_length_exceeded", "The request is longer than the model can read.")
+            return ApiError(
+                "context_length_exceeded", "The request is longer than the model can read."
+            )
         return ApiError("invalid_request", "The backend refused the request as invalid.")
     if problem.status == 429:
         retry_after = min(60, max(1, round(problem.retry_after_s or 5)))
-        return ApiError("no_healthy_backend", "Every permitted backend is busy.", retry_after_s=retry_after)
+        return ApiError(
+            "no_healthy_backend", "Every permitted backend is busy.", retry_after_s=retry_after
+        )
     return ApiError("upstream_error", "No permitted backend gave a usable answer.")
 
 
 def check_answer(body: bytes) -> dict[str, Any]:
-    """Return the chat completion in ``body`` or raise BadAnswer; status 200 alone proves nothing."""
+    """Return the chat completion in ``body`` or raise BadAnswer; status 200 proves nothing."""
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise BadAnswer("The backend's answer is not JSON.") from None
-    if not isinstance(answer, dict) or answer.get("error") or not isinstance(answer.get("choices"), list):
+    if (
+        not isinstance(answer, dict)
+        or answer.get("error")
+        or not isinstance(answer.get("choices"), list)
+    ):
         raise BadAnswer("The backend's answer is not a chat completion.")
     if not answer["choices"] or not isinstance(answer["choices"][0], dict):
         raise BadAnswer("The backend's answer has no choice.")
@@ -271,5 +283,7 @@ def usage_of(reported: Any, *, estimated_in: int, estimated_out: int) -> Usage:
     if isinstance(reported, dict):
         tokens_in, tokens_out = reported.get("prompt_tokens"), reported.get("completion_tokens")
         if isinstance(tokens_in, int) and isinstance(tokens_out, int) and tokens_in > 0:
-            return Usage(input_tokens=tokens_in, output_tokens=max(0, tokens_out), source="reported")
+            return Usage(
+                input_tokens=tokens_in, output_tokens=max(0, tokens_out), source="reported"
+            )
     return Usage(input_tokens=estimated_in, output_tokens=estimated_out, source="estimated")

@@ -1,4 +1,4 @@
-"""Chat completions: decide, record, carry, answer. The order of these four is the product's promise.
+"""Chat completions: decide, record, carry, answer. Their order is the product's promise.
 
 ``decision.made`` is durable before any byte goes to a public backend and before the first byte of
 an answer; exactly one terminal event is durable before the answer's end.
@@ -14,11 +14,11 @@ import orjson
 from routing.adapters.problems import BadAnswer, UpstreamProblem
 from routing.gateway import held, keys
 from routing.gateway.answers import (
+    STREAM_HEADERS,
     completion,
     decision_headers,
     rate_headers,
     sse_completion,
-    STREAM_HEADERS,
 )
 from routing.gateway.carry import Blocked, Carrier, check_answer, usage_of
 from routing.gateway.errors import ApiError
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 async def chat_completions(gateway: Gateway, x: Exchange) -> None:
-    """Serve one request. Raises ApiError only before a decision exists; after it, it answers itself."""
+    """Serve one request. Raises ApiError only before a decision exists; then it answers itself."""
     snapshot = gateway.current_snapshot()
     x.key = keys.authenticate(x.headers, snapshot, time())
     x.facts += rate_headers(x.key, gateway.rate_limits.take(x.key, monotonic()))
@@ -46,7 +46,7 @@ async def chat_completions(gateway: Gateway, x: Exchange) -> None:
     ticket = gateway.recorder.put(
         event,
         payloads=[sealed] if sealed is not None else (),
-        hold=held.hold_row(x, made_plan, sealed) if action == "hold" else None,
+        hold=held.hold_row(x, made_plan, sealed) if sealed and action == "hold" else None,
         may_linger=action == "route",
     )
     x.decision_id = str(made_plan.decision_id)
@@ -56,7 +56,11 @@ async def chat_completions(gateway: Gateway, x: Exchange) -> None:
 
 async def _carry_out(gateway: Gateway, x: Exchange, plan: Plan, made: Ticket) -> None:
     carrier = Carrier(
-        replica=gateway.replica, recorder=gateway.recorder, plan=plan, made=made, request_id=x.request_id
+        replica=gateway.replica,
+        recorder=gateway.recorder,
+        plan=plan,
+        made=made,
+        request_id=x.request_id,
     )
     try:
         match plan.decision.action:
@@ -69,9 +73,13 @@ async def _carry_out(gateway: Gateway, x: Exchange, plan: Plan, made: Ticket) ->
             case "safe_default":
                 await serve_safe_default(gateway, x, carrier)
             case _:
-                await _refuse(gateway, x, carrier, ApiError("refused", plan.decision.sentence), "refused")
+                await _refuse(
+                    gateway, x, carrier, ApiError("refused", plan.decision.sentence), "refused"
+                )
     except ApiError as error:
-        await _refuse(gateway, x, carrier, error, "blocked" if isinstance(error, Blocked) else "failed")
+        await _refuse(
+            gateway, x, carrier, error, "blocked" if isinstance(error, Blocked) else "failed"
+        )
     except ClientGone:
         carrier.abandoned()
         end(gateway, x, carrier, "aborted", error_code="client_gone")
@@ -79,7 +87,11 @@ async def _carry_out(gateway: Gateway, x: Exchange, plan: Plan, made: Ticket) ->
     except Exception:
         gateway.log.exception("A request failed in the router itself.")
         await _refuse(
-            gateway, x, carrier, ApiError("internal_error", "The router failed; the request id finds it."), "failed"
+            gateway,
+            x,
+            carrier,
+            ApiError("internal_error", "The router failed; the request id finds it."),
+            "failed",
         )
 
 
@@ -105,9 +117,16 @@ def completed(
     return gateway.recorder.put(event, payloads=[kept] if kept else ())
 
 
-async def _refuse(gateway: Gateway, x: Exchange, carrier: Carrier, error: ApiError, outcome: str) -> None:
+async def _refuse(
+    gateway: Gateway, x: Exchange, carrier: Carrier, error: ApiError, outcome: str
+) -> None:
     ticket = end(
-        gateway, x, carrier, outcome, error_code=error.code, details={"reason": getattr(error, "reason", "")}
+        gateway,
+        x,
+        carrier,
+        outcome,
+        error_code=error.code,
+        details={"reason": getattr(error, "reason", "")},
     )
     try:
         await gateway.recorder.durable(ticket)
@@ -156,7 +175,9 @@ async def deliver(x: Exchange, plan: Plan, answer: dict[str, Any]) -> None:
     await x.end()
 
 
-async def complete_once(gateway: Gateway, x: Exchange, carrier: Carrier, first: str) -> dict[str, Any]:
+async def complete_once(
+    gateway: Gateway, x: Exchange, carrier: Carrier, first: str
+) -> dict[str, Any]:
     """Carry a request whole, over retries and fallbacks; return the backend's checked answer."""
     name = first
     while True:
@@ -172,7 +193,9 @@ async def complete_once(gateway: Gateway, x: Exchange, carrier: Carrier, first: 
             answer = check_answer(reply.body)
         except UpstreamProblem as problem:
             if not carrier.attempts:
-                raise ApiError("upstream_timeout", "The deadline passed before a backend was called.") from None
+                raise ApiError(
+                    "upstream_timeout", "The deadline passed before a backend was called."
+                ) from None
             name = await carrier.after(problem)
         else:
             carrier.current.upstream_id = reply.upstream_id
@@ -189,8 +212,7 @@ async def complete_once(gateway: Gateway, x: Exchange, carrier: Carrier, first: 
 
 
 async def _send(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
-    assert carrier.plan.decision.backend is not None
-    answer = await x.unless_gone(complete_once(gateway, x, carrier, carrier.plan.decision.backend))
+    answer = await x.unless_gone(complete_once(gateway, x, carrier, carrier.plan.target))
     text = orjson.dumps(answer["choices"]) if carrier.plan.route.capture != "none" else b""
     # One commit may hold both; the decision is durable no later than its end.
     await gateway.recorder.durable(
@@ -206,8 +228,7 @@ def _finish_reason(answer: dict[str, Any]) -> str:
 
 
 async def _stream(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
-    assert carrier.plan.decision.backend is not None
-    await x.unless_gone(_stream_over_backends(gateway, x, carrier, carrier.plan.decision.backend))
+    await x.unless_gone(_stream_over_backends(gateway, x, carrier, carrier.plan.target))
 
 
 async def _stream_over_backends(gateway: Gateway, x: Exchange, carrier: Carrier, name: str) -> None:
@@ -217,11 +238,15 @@ async def _stream_over_backends(gateway: Gateway, x: Exchange, carrier: Carrier,
             return
         except UpstreamProblem as problem:
             if not carrier.attempts:
-                raise ApiError("upstream_timeout", "The deadline passed before a backend was called.") from None
+                raise ApiError(
+                    "upstream_timeout", "The deadline passed before a backend was called."
+                ) from None
             if x.has_started:
                 # After the commit point no other backend's words may follow.
                 carrier.note(problem)
-                raise ApiError("upstream_error", "The backend broke off in the middle of its answer.") from None
+                raise ApiError(
+                    "upstream_error", "The backend broke off in the middle of its answer."
+                ) from None
             name = await carrier.after(problem)
 
 
@@ -239,7 +264,9 @@ async def _stream_once(gateway: Gateway, x: Exchange, carrier: Carrier, name: st
     body = carrier.body_for(attempt.backend)
     buffered: list[bytes] = []
     try:
-        async with adapter.stream("/chat/completions", body, clocks=clocks, request_id=x.request_id) as chunks:
+        async with adapter.stream(
+            "/chat/completions", body, clocks=clocks, request_id=x.request_id
+        ) as chunks:
             async for chunk in chunks:
                 passed = events.feed(chunk)
                 if x.has_started:
@@ -274,7 +301,7 @@ async def _stream_once(gateway: Gateway, x: Exchange, carrier: Carrier, name: st
 
 
 async def _commit(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
-    """The commit point: the decision is durable, the backend is settled, the first byte may leave."""
+    """The commit point: the decision is durable, the backend settled, the first byte may leave."""
     await gateway.recorder.durable(carrier.made)
     set_outcome(x, carrier, "served")
     await x.begin(200, STREAM_HEADERS)

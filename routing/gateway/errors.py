@@ -71,9 +71,13 @@ class ApiError(Exception):
             made.append((b"retry-after", str(self.retry_after_s).encode()))
         return made
 
-    def body(self, *, request_id: str, decision_id: str | None, extra: Mapping[str, object] | None = None) -> bytes:
-        """The error object with all four fields of the OpenAI schema, and our two ids beside them."""
-        return orjson.dumps({"error": self.fields(request_id=request_id, decision_id=decision_id, extra=extra)})
+    def body(
+        self, *, request_id: str, decision_id: str | None, extra: Mapping[str, object] | None = None
+    ) -> bytes:
+        """The error object with the four fields of the OpenAI schema, and our two ids."""
+        return orjson.dumps(
+            {"error": self.fields(request_id=request_id, decision_id=decision_id, extra=extra)}
+        )
 
     def fields(
         self, *, request_id: str, decision_id: str | None, extra: Mapping[str, object] | None = None

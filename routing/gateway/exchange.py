@@ -28,7 +28,9 @@ class ClientGone(Exception):  # noqa: N818
 
 
 class Exchange:
-    def __init__(self, scope: Mapping[str, Any], receive: Callable[[], Awaitable[Any]], send: Any) -> None:
+    def __init__(
+        self, scope: Mapping[str, Any], receive: Callable[[], Awaitable[Any]], send: Any
+    ) -> None:
         self.started = perf_counter()
         self.at = time()
         self.method: str = scope["method"]
@@ -37,7 +39,9 @@ class Exchange:
         self.receive = receive
         self._send = send
         given = self.headers.get(b"x-request-id", b"")
-        self.request_id = given.decode() if _SAFE_ID.match(given) else f"req_{secrets.token_hex(12)}"
+        self.request_id = (
+            given.decode() if _SAFE_ID.match(given) else f"req_{secrets.token_hex(12)}"
+        )
         self.key: ClientKey | None = None
         self.decision_id: str | None = None
         self.facts: Headers = []
@@ -76,7 +80,9 @@ class Exchange:
         ]
 
     async def answer(self, status: int, body: bytes, extra: Headers | None = None) -> None:
-        await self.begin(status, [_JSON, (b"content-length", str(len(body)).encode()), *(extra or [])])
+        await self.begin(
+            status, [_JSON, (b"content-length", str(len(body)).encode()), *(extra or [])]
+        )
         await self._send({"type": "http.response.body", "body": body})
 
     async def begin(self, status: int, extra: Headers) -> None:
@@ -94,7 +100,9 @@ class Exchange:
     async def refuse(self, error: ApiError, extra: Mapping[str, object] | None = None) -> None:
         """Answer with an error object; inside a stream that has begun, as its last event."""
         if self.has_started:
-            fields = error.body(request_id=self.request_id, decision_id=self.decision_id, extra=extra)
+            fields = error.body(
+                request_id=self.request_id, decision_id=self.decision_id, extra=extra
+            )
             await self.write(b"data: " + fields + b"\n\n")
             await self.end()
             return
@@ -106,8 +114,7 @@ class Exchange:
 
         A fast answer costs no second task: the connection is watched only after a moment.
         """
-        task = asyncio.current_task()
-        assert task is not None
+        task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]
         timer = asyncio.get_running_loop().call_later(_WATCH_AFTER_S, self._watch, task)
         try:
             return await work

@@ -14,7 +14,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from asgiref.sync import sync_to_async
 
 from audit.payloads import SealedPayload
 from routing.gateway import chat
@@ -38,15 +37,13 @@ _PENDING_DUE = timedelta(hours=4)
 
 def _hold_s(x: Exchange, plan: Plan) -> float:
     """The shortest of: the rule's hold, the client's patience, the proxy's, the deadline."""
-    assert plan.decision.hold is not None
-    return max(0.0, min(plan.decision.hold.hold_s, _PROXY_IDLE_S - 5, plan.deadline - monotonic() - 0.5))
+    left = plan.deadline - monotonic() - 0.5
+    return max(0.0, min(plan.terms.hold_s, _PROXY_IDLE_S - 5, left))
 
 
-def hold_row(x: Exchange, plan: Plan, sealed: SealedPayload | None) -> dict[str, object]:
+def hold_row(x: Exchange, plan: Plan, sealed: SealedPayload) -> dict[str, object]:
     """The row that the recorder writes in the commit of the decision."""
-    terms, decision = plan.decision.hold, plan.decision
-    assert terms is not None
-    assert sealed is not None
+    terms, decision = plan.terms, plan.decision
     opened = datetime.now(UTC)
     seed = orjson.dumps(plan.request.fields, option=orjson.OPT_SORT_KEYS)
     wait = _PENDING_DUE if terms.on_timeout == "pending" else timedelta(seconds=_hold_s(x, plan))
@@ -65,7 +62,9 @@ def hold_row(x: Exchange, plan: Plan, sealed: SealedPayload | None) -> dict[str,
         "on_timeout": terms.on_timeout,
         "safe_text": decision.safe_default.text,
         "request_payload": sealed.id,
-        "dedupe_key": hashlib.sha256(f"{plan.key.public_id}:{plan.session}:{repeat}".encode()).hexdigest(),
+        "dedupe_key": hashlib.sha256(
+            f"{plan.key.public_id}:{plan.session}:{repeat}".encode()
+        ).hexdigest(),
     }
 
 
@@ -106,8 +105,10 @@ async def _wait(gateway: Gateway, x: Exchange, plan: Plan, hold_ends: float) -> 
             left = hold_ends - monotonic()
             if left <= 0:
                 # Whoever is first wins: a reviewer in this very moment, or the deadline.
-                if plan.decision.hold is not None and plan.decision.hold.on_timeout == "pending":
-                    return await in_thread(lambda: holds.leave_pending(decision_id=plan.decision_id))
+                if plan.terms.on_timeout == "pending":
+                    return await in_thread(
+                        lambda: holds.leave_pending(decision_id=plan.decision_id)
+                    )
                 return await in_thread(lambda: holds.expire_hold(decision_id=plan.decision_id))
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(left, _POLL_S)):
@@ -121,19 +122,18 @@ async def _wait(gateway: Gateway, x: Exchange, plan: Plan, hold_ends: float) -> 
 
 
 async def _make_candidate(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
-    """Ask the private backend that would have served, so that the reviewer has something to read."""
+    """Ask the rule's private backend for a draft, so that the reviewer has something to read."""
     plan = carrier.plan
-    assert plan.decision.hold is not None
-    name = plan.decision.hold.candidate
-    backend = plan.snapshot.backends.get(name or "")
+    backend = plan.snapshot.backends.get(plan.terms.candidate or "")
     if backend is None or backend.boundary != "private":
         return
     carrier.whole_answer = True
     try:
         answer = await chat.complete_once(gateway, x, carrier, backend.name)
         text = answer["choices"][0].get("message", {}).get("content") or ""
-    except ApiError as problem:
-        await in_thread(lambda: holds.note_no_candidate(decision_id=plan.decision_id, why=problem.code))
+    except ApiError:
+        # The attempt and its problem are in the decision's terminal event.
+        await in_thread(lambda: holds.note_no_candidate(decision_id=plan.decision_id))
         return
     sealed = gateway.scribe.payload(plan, "candidate", str(text).encode())
     await in_thread(
@@ -165,7 +165,9 @@ async def _answer(gateway: Gateway, x: Exchange, carrier: Carrier, hold: holds.A
     else:
         is_pending = hold.disposition == "pending"
         error = (
-            ApiError("human_review_pending", "A person has not decided in time; the case stays open.")
+            ApiError(
+                "human_review_pending", "A person has not decided in time; the case stays open."
+            )
             if is_pending
             else ApiError("human_review_denied", "A reviewer refused this request.")
         )

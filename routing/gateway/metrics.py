@@ -44,15 +44,28 @@ class Metrics:
             buckets=_TOTAL_BUCKETS,
             registry=self.registry,
         )
-        self._in_flight = Gauge("signalbox_in_flight", "Requests in flight.", registry=self.registry)
-        self._queue = Gauge("signalbox_record_queue", "Events not yet durable.", registry=self.registry)
-        self._written = Gauge("signalbox_recorded_events", "Events made durable.", registry=self.registry)
-        self._batches = Gauge("signalbox_record_batches", "Commits of the recorder.", registry=self.registry)
+        self._in_flight = Gauge(
+            "signalbox_in_flight", "Requests in flight.", registry=self.registry
+        )
+        self._queue = Gauge(
+            "signalbox_record_queue", "Events not yet durable.", registry=self.registry
+        )
+        self._written = Gauge(
+            "signalbox_recorded_events", "Events made durable.", registry=self.registry
+        )
+        self._batches = Gauge(
+            "signalbox_record_batches", "Commits of the recorder.", registry=self.registry
+        )
 
     def served(self, plan: Plan, outcome: str, x: Exchange) -> None:
         decision, route = plan.decision, plan.route.slug
         self._decisions.labels(
-            route, decision.rule, decision.tier or "", decision.cause, decision.backend or "", outcome
+            route,
+            decision.rule,
+            decision.tier or "",
+            decision.cause,
+            decision.backend or "",
+            outcome,
         ).inc()
         self._overhead.labels(route).observe(x.overhead_us() / 1_000_000)
         self._total.labels(route).observe(x.elapsed_s())

@@ -1,4 +1,4 @@
-"""Strict reading of a request: size, depth, duplicate keys, NUL and surrogates, then the chat shape.
+"""Strict reading of a request: size, depth, duplicate keys, NUL, surrogates, then the shape.
 
 What passes is the only thing that is forwarded: the body is written again from what was read here.
 """
@@ -86,7 +86,9 @@ def parse_json(body: bytes) -> dict[str, Any]:
         # raw_decode and strip by hand would accept trailing text; decode() does not.
         made = _DECODER.decode(text)
     except json.JSONDecodeError as problem:
-        raise _invalid(f"The request body is not JSON: {problem.msg} at character {problem.pos}.") from None
+        raise _invalid(
+            f"The request body is not JSON: {problem.msg} at character {problem.pos}."
+        ) from None
     except RecursionError:
         raise _invalid(f"The request body is nested more than {MAX_DEPTH} deep.") from None
     except ValueError:
@@ -149,7 +151,9 @@ def _messages(value: Any) -> list[dict[str, Any]]:
         if not isinstance(message, dict):
             raise _invalid(f"'{where}' must be an object.", where)
         if message.get("role") not in _ROLES:
-            raise _invalid(f"'{where}.role' must be one of {', '.join(sorted(_ROLES))}.", f"{where}.role")
+            raise _invalid(
+                f"'{where}.role' must be one of {', '.join(sorted(_ROLES))}.", f"{where}.role"
+            )
         content = message.get("content")
         if not (content is None or isinstance(content, str)):
             _parts(content, f"{where}.content")

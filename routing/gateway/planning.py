@@ -17,9 +17,9 @@ from django.conf import settings
 
 from audit.ids import uuid7
 from routing.engine import classifier, signals
-from routing.engine.decide import decide
+from routing.engine.decide import CompiledPolicy, decide
 from routing.engine.first_weights import FIRST_CLASSIFIER
-from routing.engine.types import BackendFacts, Decision, Facts, SignalValue
+from routing.engine.types import BackendFacts, Decision, Facts, HoldTerms, SignalValue
 from routing.gateway.errors import ApiError
 from routing.gateway.exchange import Exchange
 from routing.gateway.parse import ChatRequest
@@ -31,11 +31,12 @@ _CLIENT_MARGIN_S = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A decided request. ``deadline`` is on the monotonic clock, ``deadline_at`` the same in UTC."""
+    """A decided request. ``deadline`` is monotonic, ``deadline_at`` the same moment in UTC."""
 
     snapshot: Snapshot
     key: ClientKey
     route: LiveRoute
+    policy: CompiledPolicy
     request: ChatRequest
     facts: Facts
     backends: Mapping[str, BackendFacts]
@@ -45,6 +46,18 @@ class Plan:
     deadline: float
     deadline_at: datetime
     contributions: tuple[tuple[str, str], ...]
+
+    @property
+    def target(self) -> str:
+        """The chosen backend of a routed request."""
+        return self.decision.backend or ""
+
+    @property
+    def terms(self) -> HoldTerms:
+        """The terms of a held request."""
+        if self.decision.hold is None:
+            raise LookupError("only a held request has terms")
+        return self.decision.hold
 
 
 def find_route(snapshot: Snapshot, key: ClientKey, model: str) -> tuple[LiveRoute, str | None]:
@@ -56,7 +69,9 @@ def find_route(snapshot: Snapshot, key: ClientKey, model: str) -> tuple[LiveRout
     route = snapshot.routes.get(slug)
     if route is not None and route.enabled:
         if not key.may_call(slug):
-            raise ApiError("model_not_allowed", f"This key may not use the route {slug!r}.", param="model")
+            raise ApiError(
+                "model_not_allowed", f"This key may not use the route {slug!r}.", param="model"
+            )
         return route, None
     if model in snapshot.backends and key.may_pin:
         route = snapshot.routes.get(key.default_route)
@@ -64,7 +79,9 @@ def find_route(snapshot: Snapshot, key: ClientKey, model: str) -> tuple[LiveRout
             return route, model
     if model in snapshot.backends:
         raise ApiError(
-            "model_not_allowed", "This key may not choose a backend; name a route instead.", param="model"
+            "model_not_allowed",
+            "This key may not choose a backend; name a route instead.",
+            param="model",
         )
     raise ApiError("model_not_found", f"There is no route named {model[:64]!r}.", param="model")
 
@@ -81,7 +98,8 @@ def _data_class(x: Exchange, route: LiveRoute, key: ClientKey) -> str:
         effective = max(wanted, route.data_class, key=ordered.index)
     if ordered.index(effective) > ordered.index(key.data_class_ceiling):
         raise ApiError(
-            "data_class_blocked", f"This key may send data up to the class {key.data_class_ceiling!r}."
+            "data_class_blocked",
+            f"This key may send data up to the class {key.data_class_ceiling!r}.",
         )
     return effective
 
@@ -90,7 +108,11 @@ def _needs(request: ChatRequest, measured: Mapping[str, Any]) -> frozenset[str]:
     needs = set()
     if request.is_stream:
         needs.add("stream")
-    for signal, capability in (("has_tools", "tools"), ("has_images", "images"), ("wants_json", "json")):
+    for signal, capability in (
+        ("has_tools", "tools"),
+        ("has_images", "images"),
+        ("wants_json", "json"),
+    ):
         if measured.get(signal) is True:
             needs.add(capability)
     return frozenset(needs)
@@ -112,7 +134,7 @@ def _session(x: Exchange, key: ClientKey) -> str:
 def _measure(
     x: Exchange, request: ChatRequest, key: ClientKey, data_class: str
 ) -> tuple[dict[str, SignalValue], tuple[tuple[str, str], ...]]:
-    """Every signal of the request, and what the score is made of; what cannot be measured is absent."""
+    """The signals, and what the score is made of; what cannot be measured is absent."""
     text = signals.read_request(request.fields)
     measured = signals.measure(
         text,
@@ -129,11 +151,15 @@ def _measure(
     return measured, scored.top_contributions()
 
 
-def plan(x: Exchange, request: ChatRequest, key: ClientKey, replica: Replica, snapshot: Snapshot) -> Plan:
+def plan(
+    x: Exchange, request: ChatRequest, key: ClientKey, replica: Replica, snapshot: Snapshot
+) -> Plan:
     """Decide. Raises ApiError where the request cannot reach a decision at all."""
     route, pin = find_route(snapshot, key, request.model)
     if route.policy is None:
-        raise ApiError("policy_unavailable", f"The route {route.slug!r} has no active policy version.")
+        raise ApiError(
+            "policy_unavailable", f"The route {route.slug!r} has no active policy version."
+        )
     data_class = _data_class(x, route, key)
     measured, contributions = _measure(x, request, key, data_class)
     session = _session(x, key)
@@ -162,6 +188,7 @@ def plan(x: Exchange, request: ChatRequest, key: ClientKey, replica: Replica, sn
         snapshot=snapshot,
         key=key,
         route=route,
+        policy=route.policy,
         request=request,
         facts=facts,
         backends=backends,

@@ -44,7 +44,7 @@ class Scribe:
         return payloads.seal(text, decision_id=plan.decision_id, kind=kind, key=self._payload_key)
 
     def kept(self, plan: Plan, kind: str, text: bytes) -> payloads.SealedPayload | None:
-        """What the route's capture mode keeps of a text: nothing, a commitment, or the text sealed."""
+        """What the capture mode keeps of a text: nothing, a commitment, or the text sealed."""
         if plan.route.capture == "encrypted":
             return self.payload(plan, kind, text)
         if plan.route.capture == "commitment":
@@ -52,7 +52,7 @@ class Scribe:
         return None
 
     def request_payload(self, plan: Plan) -> payloads.SealedPayload | None:
-        """What is kept of the request; a reviewer needs to read a held one in every mode."""
+        """What is kept of the request; a held one can be read by its reviewer in every mode."""
         if plan.decision.action == "hold":
             return self.payload(plan, "request", orjson.dumps(plan.request.fields))
         if plan.route.capture == "none":

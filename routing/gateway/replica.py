@@ -1,4 +1,4 @@
-"""What one running replica holds: its snapshot, adapters, breakers and health, and how it keeps them.
+"""What one running replica holds: snapshot, adapters, breakers, health, and how it keeps them.
 
 A new snapshot is built, compiled and warmed before it is swapped in; the old one serves meanwhile.
 Requests in flight keep the one they began with.
@@ -225,7 +225,9 @@ class Replica:
         pause = 0.2
         while True:
             try:
-                async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as connection:
+                async with await psycopg.AsyncConnection.connect(
+                    self._dsn, autocommit=True
+                ) as connection:
                     await connection.execute(f"LISTEN {SNAPSHOT_CHANNEL}")
                     await connection.execute(f"LISTEN {HOLD_CHANNEL}")
                     pause = 0.2
@@ -237,4 +239,3 @@ class Replica:
             except (psycopg.Error, OSError):
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5.0)
-

@@ -144,7 +144,7 @@ def _route(item: Mapping[str, Any]) -> LiveRoute:
 
 
 def compile_snapshot(document: Mapping[str, Any]) -> Snapshot:
-    """Turn a snapshot document into compiled state; raises PolicyError or KeyError, never half of it."""
+    """Turn a document into compiled state; raises PolicyError or KeyError, never half of it."""
     killed = [entry.partition(":") for entry in document["killed"]]
     keys = {}
     for item in document["keys"]:

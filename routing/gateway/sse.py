@@ -20,9 +20,11 @@ _ERROR = re.compile(rb'"error"\s*:\s*[^n\s]')
 
 
 class ChatStream:
-    """One attempt's stream. A fresh one for every attempt, so nothing leaks between two backends."""
+    """One attempt's stream. A fresh one each time, so nothing leaks between two backends."""
 
-    def __init__(self, *, upstream_model: str, alias: str, wants_usage: bool, keeps_text: bool) -> None:
+    def __init__(
+        self, *, upstream_model: str, alias: str, wants_usage: bool, keeps_text: bool
+    ) -> None:
         self._pending = b""
         self._renames = [
             (orjson.dumps({"model": upstream_model})[1:-1], orjson.dumps({"model": alias})[1:-1]),
@@ -98,7 +100,12 @@ class ChatStream:
 
     def _look_at(self, delta: dict[str, Any]) -> None:
         content = delta.get("content")
-        if content or delta.get("tool_calls") or delta.get("refusal") or delta.get("reasoning_content"):
+        if (
+            content
+            or delta.get("tool_calls")
+            or delta.get("refusal")
+            or delta.get("reasoning_content")
+        ):
             self.has_content = True
         if self._keeps_text and isinstance(content, str):
             self.text.append(content)

@@ -16,8 +16,12 @@ def registry_facts() -> dict[str, BackendFacts]:
     """Every registered backend as the engine sees it, with the sign-offs that hold now."""
     now = timezone.now()
     signoffs: dict[int, dict[str, int]] = {}
-    for signoff in SignOff.objects.filter(state=SignOff.State.GRANTED, valid_from__lte=now, valid_to__gt=now):
-        signoffs.setdefault(signoff.backend_id, {})[signoff.data_class] = int(signoff.valid_to.timestamp())
+    for signoff in SignOff.objects.filter(
+        state=SignOff.State.GRANTED, valid_from__lte=now, valid_to__gt=now
+    ):
+        signoffs.setdefault(signoff.backend_id, {})[signoff.data_class] = int(
+            signoff.valid_to.timestamp()
+        )
     return {
         backend.name: BackendFacts(
             name=backend.name,

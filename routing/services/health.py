@@ -41,14 +41,16 @@ async def _ask(url: str, secret: str) -> httpx.Response:
     async with (
         session,
         httpx.AsyncClient(
-            transport=AiohttpTransport(client=session), timeout=_PROBE_TIMEOUT_S, follow_redirects=False
+            transport=AiohttpTransport(client=session),
+            timeout=_PROBE_TIMEOUT_S,
+            follow_redirects=False,
         ) as client,
     ):
         return await client.get(url, headers=headers)
 
 
 def ask(backend: Backend) -> Probe:
-    """List the backend's models: the cheapest question that needs its credentials. No prompt is sent."""
+    """List its models: the cheapest question that needs its credentials. No prompt is sent."""
     url = backend.base_url.rstrip("/") + "/models"
     started = perf_counter()
     status, detail = None, ""
@@ -100,10 +102,19 @@ def probe_backend(*, backend_id: int, by: Actor) -> BackendProbe:
             by=by.name,
         )
         is_well = backend.name not in unhealthy_backends()
-        details = {"ok": seen.ok, "status": seen.status, "latency_ms": seen.latency_ms, "detail": seen.detail}
+        details = {
+            "ok": seen.ok,
+            "status": seen.status,
+            "latency_ms": seen.latency_ms,
+            "detail": seen.detail,
+        }
         if by.kind == "person":
             audit.record(
-                "backend.tested", by=by, object_type="backend", object_id=backend.name, details=details
+                "backend.tested",
+                by=by,
+                object_type="backend",
+                object_id=backend.name,
+                details=details,
             )
         if was_well != is_well:
             audit.record(

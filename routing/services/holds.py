@@ -105,7 +105,7 @@ def store_candidate(
     )
 
 
-def note_no_candidate(*, decision_id: uuid.UUID, why: str) -> None:
+def note_no_candidate(*, decision_id: uuid.UUID) -> None:
     Hold.objects.filter(pk=decision_id).update(candidate_state="none")
 
 

@@ -1,4 +1,4 @@
-"""The life of a policy version: drafted, submitted, judged by others, activated, retired, rolled back.
+"""The life of a policy version: drafted, submitted, judged, activated, retired, rolled back.
 
 Author is never approver, the superuser neither. Every change is one transaction with its event.
 """
@@ -14,7 +14,7 @@ from django.utils import timezone
 import audit
 from accounts.models import User
 from audit.actors import Actor
-from routing.engine.document import digest as digest_of
+from routing.engine.canonical import digest as digest_of
 from routing.engine.types import Finding
 from routing.models import PolicyApproval, PolicyVersion, Route
 from routing.services.analysis import findings_of
@@ -39,6 +39,7 @@ class NotAPolicy(Invalid):
 
 
 class OwnVersion(NotAllowed):
+    is_recorded = True
     default_message = "The author of a version may not approve it."
     default_code = "own_version"
     default_what_next = "Ask another person with the role approver."
@@ -51,7 +52,9 @@ class WrongState(Conflict):
 class MustRebase(Conflict):
     default_message = "Another version became active since this draft began."
     default_code = "must_rebase"
-    default_what_next = "Withdraw it, begin a new draft from the active version and apply the change again."
+    default_what_next = (
+        "Withdraw it, begin a new draft from the active version and apply the change again."
+    )
 
 
 def require(by: User, permission: str) -> None:
@@ -117,7 +120,12 @@ def start_draft(
         raise Invalid("There is no version to begin from.", what_next="Import a document first.")
     number = (route.versions.aggregate(top=Max("number"))["top"] or 0) + 1
     version = PolicyVersion.objects.create(
-        route=route, number=number, document=content, digest=digest_of(content), base=base, author=by
+        route=route,
+        number=number,
+        document=content,
+        digest=digest_of(content),
+        base=base,
+        author=by,
     )
     _audited("policy.drafted", version, by, details={"base": str(base) if base else None})
     return version
@@ -125,7 +133,12 @@ def start_draft(
 
 @transaction.atomic
 def edit_draft(
-    *, version: PolicyVersion, document: dict[str, Any], revision: int, by: User, summary: str | None = None
+    *,
+    version: PolicyVersion,
+    document: dict[str, Any],
+    revision: int,
+    by: User,
+    summary: str | None = None,
 ) -> PolicyVersion:
     """Replace the document of one's own draft. ``revision`` is the one that the form was made from.
 
@@ -135,7 +148,9 @@ def edit_draft(
     if version.author_id != by.pk:
         raise NotAllowed("Only its author edits a draft.", what_next="Begin a draft of your own.")
     fresh = digest_of(document)
-    changed = PolicyVersion.objects.filter(pk=version.pk, state=State.DRAFT, revision=revision).update(
+    changed = PolicyVersion.objects.filter(
+        pk=version.pk, state=State.DRAFT, revision=revision
+    ).update(
         document=document,
         digest=fresh,
         revision=F("revision") + 1,
@@ -216,7 +231,9 @@ def judge_version(*, version: PolicyVersion, by: User, verdict: str, comment: st
 def _judge(*, version: PolicyVersion, by: User, verdict: str, comment: str) -> PolicyVersion:
     locked = PolicyVersion.objects.select_for_update().get(pk=version.pk)
     if locked.state != State.IN_REVIEW:
-        raise WrongState(f"{version} is {locked.get_state_display()}; it is not waiting for a verdict.")
+        raise WrongState(
+            f"{version} is {locked.get_state_display()}; it is not waiting for a verdict."
+        )
     try:
         with transaction.atomic():
             PolicyApproval.objects.create(

@@ -35,7 +35,7 @@ def reap(*, now: datetime | None = None) -> int:
                         "route": decision.route,
                         "policy": decision.policy,
                         "error_code": "outcome_unknown",
-                        "why": "The process that carried this request ended before it could say how.",
+                        "why": "The process that carried this request ended before it said how.",
                     },
                 )
         except AlreadyRecorded:

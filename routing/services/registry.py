@@ -69,7 +69,9 @@ def _validate(backend: Backend) -> None:
     try:
         backend.full_clean()
     except ValidationError as problem:
-        raise Invalid("; ".join(f"{name}: {' '.join(m)}" for name, m in problem.message_dict.items())) from None
+        raise Invalid(
+            "; ".join(f"{name}: {' '.join(m)}" for name, m in problem.message_dict.items())
+        ) from None
 
 
 @transaction.atomic

@@ -1,4 +1,4 @@
-"""Resolves a reference to a backend's secret. The secret itself is never stored, logged or shown."""
+"""Resolves a reference to a backend's secret, which is never stored, logged or shown."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def simulate(*, version: PolicyVersion, request: Request) -> Simulated:
     scored = classifier.score(FIRST_CLASSIFIER, body, measured)
     contributions: tuple[tuple[str, str], ...] = ()
     if scored is not None:
-        measured.update(gain=scored.gain, score=scored.score, unfamiliar=scored.unfamiliar)
+        measured |= scored.as_signals()
         contributions = tuple(scored.top_contributions())
     facts = Facts(
         signals=measured,
@@ -88,13 +88,12 @@ def simulate(*, version: PolicyVersion, request: Request) -> Simulated:
 
 def killed_for(slug: str) -> frozenset[str]:
     """The engine's `killed` set of a route, from the switches that are engaged."""
-    names = set()
-    for switch in KillSwitch.objects.filter(released_at__isnull=True):
-        if switch.scope == KillSwitch.Scope.PUBLIC:
-            names.add("public")
-        elif switch.scope == KillSwitch.Scope.BACKEND or switch.target == slug:
-            names.add(switch.target)
-    return frozenset(names)
+    engaged = KillSwitch.objects.filter(released_at__isnull=True)
+    return frozenset(
+        "public" if switch.scope == KillSwitch.Scope.PUBLIC else switch.target
+        for switch in engaged
+        if switch.scope != KillSwitch.Scope.ROUTE or switch.target == slug
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,18 +1,25 @@
-"""Builds the document that replicas run on: everything the live API needs to decide, and no more."""
+"""Builds the document that replicas run on: what the live API needs to decide, and no more."""
 
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 from typing import Any
 
 import orjson
 from django.db import transaction
-from datetime import timedelta
-
 from django.utils import timezone
 
 from accounts.models import ApiKey
-from routing.models import Backend, KillSwitch, PolicyVersion, Replica, Route, SignOff, SnapshotRevision
+from routing.models import (
+    Backend,
+    KillSwitch,
+    PolicyVersion,
+    Replica,
+    Route,
+    SignOff,
+    SnapshotRevision,
+)
 
 
 def _backend(backend: Backend, signoffs: dict[int, dict[str, int]]) -> dict[str, Any]:
@@ -71,8 +78,12 @@ def _key(key: ApiKey) -> dict[str, Any]:
 
 def digest_of(document: dict[str, Any]) -> str:
     """The digest that replicas acknowledge; ``revision`` and ``digest`` themselves are left out."""
-    content = {name: value for name, value in document.items() if name not in {"revision", "digest"}}
-    return "sha256:" + hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    content = {
+        name: value for name, value in document.items() if name not in {"revision", "digest"}
+    }
+    return (
+        "sha256:" + hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    )
 
 
 @transaction.atomic
@@ -85,7 +96,9 @@ def build_document() -> dict[str, Any]:
     revision = SnapshotRevision.objects.values_list("revision", flat=True).first() or 0
     signoffs: dict[int, dict[str, int]] = {}
     now = timezone.now()
-    for signoff in SignOff.objects.filter(state=SignOff.State.GRANTED, valid_from__lte=now, valid_to__gt=now):
+    for signoff in SignOff.objects.filter(
+        state=SignOff.State.GRANTED, valid_from__lte=now, valid_to__gt=now
+    ):
         expiries = signoffs.setdefault(signoff.backend_id, {})
         ends = int(signoff.valid_to.timestamp())
         expiries[signoff.data_class] = max(ends, expiries.get(signoff.data_class, 0))
@@ -93,7 +106,8 @@ def build_document() -> dict[str, Any]:
     switches = KillSwitch.objects.filter(released_at__isnull=True)
     document = {
         "backends": [
-            _backend(b, signoffs) for b in Backend.objects.exclude(state=Backend.State.DRAFT).order_by("name")
+            _backend(b, signoffs)
+            for b in Backend.objects.exclude(state=Backend.State.DRAFT).order_by("name")
         ],
         "routes": [
             _route(r, active) for r in Route.objects.select_related("baseline").order_by("slug")

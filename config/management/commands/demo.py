@@ -1,4 +1,4 @@
-"""Set up the demonstration: people, backends, route, policy, API key. Safe to run at every start."""
+"""Set up the demonstration: people, backends, route, policy, API key. Safe to run twice."""
 
 from __future__ import annotations
 

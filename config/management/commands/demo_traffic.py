@@ -1,4 +1,4 @@
-"""Send the sample requests through the live API once, so that every screen has something to show."""
+"""Send the sample requests through the live API once, so that every screen has a subject."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ class Command(BaseCommand):
     help = __doc__
 
     def add_arguments(self, parser: Any) -> None:
-        parser.add_argument("--again", action="store_true", help="send them although they were sent before")
+        parser.add_argument(
+            "--again", action="store_true", help="send them although they were sent before"
+        )
 
     def handle(self, *args: Any, again: bool = False, **options: Any) -> None:
         facts = json.loads(facts_file().read_text())
@@ -26,7 +28,9 @@ class Command(BaseCommand):
         headers = {"authorization": f"Bearer {facts['api_key']}"}
         with httpx.Client(base_url=facts["gateway_url"], headers=headers, timeout=90) as client:
             for sample in SAMPLES:
-                self.stdout.write(f"{_send(client, sample, facts['routes'][0])} {sample.text[:60]!r}")
+                self.stdout.write(
+                    f"{_send(client, sample, facts['routes'][0])} {sample.text[:60]!r}"
+                )
         note_sample_traffic()
 
 
@@ -38,6 +42,8 @@ def _send(client: httpx.Client, sample: Sample, route: str) -> int:
         "messages": [{"role": "user", "content": sample.text}],
     }
     answer = client.post(
-        "/v1/chat/completions", json=body, headers={name: value for name, value in extra.items() if value}
+        "/v1/chat/completions",
+        json=body,
+        headers={name: value for name, value in extra.items() if value},
     )
     return answer.status_code
