@@ -97,6 +97,10 @@ def open_cases() -> QuerySet[Case]:
     return Case.objects.filter(state__in=sorted(rules.ALIVE))
 
 
+def ended_cases() -> QuerySet[Case]:
+    return Case.objects.filter(state__in=sorted(rules.ENDS))
+
+
 @badge("review-queue", "waiting")
 def waiting(user: Any) -> int | None:
     """The number beside Review in the navigation: cases that have not ended."""
@@ -105,7 +109,7 @@ def waiting(user: Any) -> int | None:
 
 def listed(*, person: Any, tab: str, filters: Mapping[str, str], now: datetime) -> QuerySet[Case]:
     """The cases of a tab: most urgent first, in the very order in which they are given out."""
-    cases = Case.objects.filter(state__in=sorted(rules.ENDS)) if tab == "done" else open_cases()
+    cases = ended_cases() if tab == "done" else open_cases()
     if tab == "mine":
         cases = cases.filter(state=Case.State.CLAIMED, claimed_by=person)
     if tab == "unclaimed":
@@ -154,7 +158,7 @@ def numbers(*, person: Any, now: datetime) -> Numbers:
     lease = open_cases().filter(mine).order_by("lease_expires_at").first()
     return Numbers(
         **counts,
-        done=Case.objects.filter(state__in=sorted(rules.ENDS))[: _COUNT_UP_TO + 1].count(),
+        done=ended_cases().order_by()[: _COUNT_UP_TO + 1].count(),
         lease_expires_at=lease.lease_expires_at if lease else None,
         median_wait_s=_median_wait_s(now),
     )

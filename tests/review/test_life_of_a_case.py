@@ -1,0 +1,189 @@
+"""Two reviewers, a clock and a client do anything in any order: no case ends twice or never.
+
+The clock is turned by moving the stored times into the past, so the services run as they are.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.db.models import F
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from audit.models import Event
+from review import rules as table
+from review.models import Case, CaseVerdict
+from review.services import cases, deadlines
+from routing.models import Hold
+from routing.services import holds
+from screens.errors import DomainError
+from tests.review.conftest import make_hold
+
+REASON = {"reason_code": "test", "reason": "Because the machine said so."}
+ENDINGS = {"review.decided", "review.expired", "review.cancelled"}
+who = st.sampled_from(["rui", "noor"])
+
+
+class Life(RuleBasedStateMachine):
+    people: dict[str, Any]
+    held = Bundle("held")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = transaction.atomic()
+        self.block.__enter__()
+        self.ends: dict[Any, str] = {}
+        self.answers: dict[Any, Any] = {}
+
+    def teardown(self) -> None:
+        """However it went, time ends every case."""
+        try:
+            Case.objects.update(due_at=F("due_at") - timedelta(days=9))
+            deadlines.sweep()
+            assert not Case.objects.filter(state__in=table.ALIVE).exists()
+            assert not Hold.objects.filter(state=Hold.State.WAITING).exists()
+        finally:
+            transaction.set_rollback(True)
+            self.block.__exit__(None, None, None)
+
+    def try_to(self, act: Any, **given: Any) -> None:
+        try:
+            with transaction.atomic():
+                act(**given)
+        except DomainError:
+            pass
+
+    @rule(target=held, due_s=st.integers(30, 3600), draft=st.sampled_from([None, "A draft."]))
+    def hold(self, due_s: int, draft: str | None) -> Any:
+        hold = make_hold(due_s=due_s, draft=draft)
+        cases.open_case(decision_id=hold.pk)
+        return hold.pk
+
+    def case(self, held: Any) -> Any:
+        return Case.objects.select_related("hold", "claimed_by").get(hold=held)
+
+    @rule(held=held)
+    def announce_again(self, held: Any) -> None:
+        cases.open_case(decision_id=held)
+
+    @rule(who=who)
+    def take_the_next(self, who: str) -> None:
+        self.try_to(cases.claim_next, by=self.people[who])
+
+    @rule(held=held, who=who)
+    def claim(self, held: Any, who: str) -> None:
+        self.try_to(cases.claim_case, case=self.case(held), by=self.people[who])
+
+    @rule(held=held, who=who)
+    def extend(self, held: Any, who: str) -> None:
+        self.try_to(cases.extend_lease, case=self.case(held), by=self.people[who])
+
+    @rule(held=held, who=who, reason=st.sampled_from(["", "Needed elsewhere."]))
+    def release(self, held: Any, who: str, reason: str) -> None:
+        self.try_to(cases.release_case, case=self.case(held), by=self.people[who], reason=reason)
+
+    @rule(held=held, who=who, kind=st.sampled_from(CaseVerdict.Kind.values))
+    def decide(self, held: Any, who: str, kind: str) -> None:
+        case = self.case(held)
+        self.try_to(
+            cases.decide_case,
+            case=case,
+            by=self.people[who],
+            kind=kind,
+            answer="Another answer.",
+            candidate_id=case.hold.candidate_payload,
+            **REASON,
+        )
+
+    @rule(held=held, first=who, second=who)
+    def decide_from_two_old_pages(self, held: Any, first: str, second: str) -> None:
+        pages = [self.case(held), self.case(held)]
+        for page, name in zip(pages, (first, second), strict=True):
+            self.try_to(cases.decide_case, case=page, by=self.people[name], kind="refuse", **REASON)
+
+    @rule(held=held)
+    def the_router_ends_the_wait(self, held: Any) -> None:
+        holds.expire_hold(decision_id=held)
+
+    @rule(held=held)
+    def the_client_leaves(self, held: Any) -> None:
+        holds.note_delivery(held, "client_gone")
+
+    @rule(seconds=st.sampled_from([1, 60, 601, 1801, 4000]))
+    def time_passes(self, seconds: int) -> None:
+        past = timedelta(seconds=seconds)
+        Case.objects.update(
+            opened_at=F("opened_at") - past,
+            due_at=F("due_at") - past,
+            claimed_at=F("claimed_at") - past,
+            lease_expires_at=F("lease_expires_at") - past,
+        )
+
+    @rule()
+    def sweep(self) -> None:
+        deadlines.sweep()
+
+    @invariant()
+    def an_end_is_for_good(self) -> None:
+        for case in Case.objects.all():
+            assert self.ends.get(case.pk, case.state) == case.state
+            if case.state in table.ENDS:
+                self.ends[case.pk] = case.state
+
+    @invariant()
+    def a_client_has_at_most_one_answer_and_it_never_changes(self) -> None:
+        for hold in Hold.objects.exclude(state=Hold.State.WAITING):
+            answer = (hold.state, hold.disposition, hold.answer_payload)
+            assert self.answers.setdefault(hold.pk, answer) == answer
+
+    @invariant()
+    def a_decision_and_its_answer_come_together(self) -> None:
+        for case in Case.objects.select_related("hold"):
+            verdicts = case.verdicts.count()
+            is_resolved = case.state == Case.State.RESOLVED
+            assert verdicts == int(is_resolved)
+            assert case.hold is not None
+            assert (case.hold.state == Hold.State.ANSWERED) == is_resolved
+
+    @invariant()
+    def every_change_has_its_event_and_an_end_has_one(self) -> None:
+        for case in Case.objects.all():
+            kinds = list(
+                Event.objects.filter(object_id=str(case.pk)).values_list("kind", flat=True)
+            )
+            # The first version is the opening; each later one is a change with its own event.
+            assert len(kinds) == case.version
+            assert len(ENDINGS & set(kinds)) == int(case.state in table.ENDS)
+
+    @invariant()
+    def nobody_holds_more_than_allowed(self) -> None:
+        for person in self.people.values():
+            held = Case.objects.filter(claimed_by=person, state=Case.State.CLAIMED).count()
+            assert held <= table.MOST_CLAIMS
+
+
+@pytest.mark.slow
+@pytest.mark.django_db
+def test_no_order_of_acts_ends_a_case_twice_or_never(people: dict[str, Any]) -> None:
+    Life.people = {name: people[name] for name in ("rui", "noor")}
+
+    run_state_machine_as_test(
+        Life,
+        settings=settings(
+            max_examples=25,
+            stateful_step_count=20,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
