@@ -26,8 +26,10 @@ class Person(Protocol):
 
     is_active: bool
     is_superuser: bool
-    is_authenticated: Any
     groups: Any
+
+    @property
+    def is_authenticated(self) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
