@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from routing import urls_operate
+from routing import urls_operate, urls_policies
 
-try:
-    from routing import urls_policies
-except ImportError:
-    urlpatterns = [*urls_operate.urlpatterns]
-else:
-    urlpatterns = [*urls_operate.urlpatterns, *urls_policies.urlpatterns]
+urlpatterns = [*urls_operate.urlpatterns, *urls_policies.urlpatterns]

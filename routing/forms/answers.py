@@ -60,7 +60,7 @@ class AnswersForm(forms.Form):
 
     def _choices(self, stored: Any, words: str) -> list[tuple[str, str]]:
         choices = [
-            ("", "not set (the strictest outcome that a rule could have had)"),
+            ("", "not set (the strictest outcome that could have applied)"),
             ("default", "what the default says"),
             ("hold", "hold for a person"),
             ("safe_default", "give the safe default"),

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from routing.engine.clauses import ClauseReader
 from routing.engine.document import parse_policy
-from routing.engine.policy import SCHEMA, Outcome, Policy
+from routing.engine.explain import outcome_words, policy_lines
+from routing.engine.policy import SCHEMA, Policy
 from routing.engine.policy import Rule as PolicyRule
 from routing.engine.registry import Registry
-from routing.engine.sections import BACKEND_PROPERTIES
-from routing.engine.types import HoldTerms, PolicyError
-from routing.engine.wording import condition_words, listed, test_words
+from routing.engine.types import Finding, PolicyError, plain
+from routing.engine.wording import condition_words, listed
 from routing.forms.conditions import Conditions
-from routing.queries.decision import REASONS, rule_rows, signal_rows
+from routing.queries.decision import REASONS, rule_rows, said, signal_rows
+from routing.services import analysis
 from routing.services.interchange import to_yaml
 from routing.services.simulation import Simulated
 
@@ -58,7 +59,7 @@ def policy_words(document: Mapping[str, Any]) -> PolicyWords:
     return PolicyWords(
         rules=tuple(_rule_words(rule, policy.registry) for rule in policy.rules),
         default=outcome_words(policy.default),
-        parts=tuple(_parts(policy, document)),
+        parts=tuple(_parts(policy)),
         invariants=tuple(_invariants(policy)),
     )
 
@@ -80,114 +81,54 @@ def rule_words(document: Mapping[str, Any], rule: Mapping[str, Any]) -> RuleWord
     return next((one for one in policy_words(document).rules if one.id == rule.get("id")), None)
 
 
-_ANSWERS = {"safe_default": "give the safe default", "refuse": "refuse", "accept": "accept it"}
+_PARTS = (
+    ("Never: ", ""),
+    ("If the classifier fails", "Without the classifier"),
+    ("A session", "Session"),
+    ("An answer takes", "Limits"),
+    ("If ", "After a failure or a doubt"),
+)
 
 
-def outcome_words(outcome: Outcome) -> str:
-    """What an outcome does, as a clause: `route to the SLM: phi-4-mini, then smollm`."""
-    words = _action_words(outcome)
-    if outcome.data_class:
-        words += f", and raise the data class to {outcome.data_class}"
-    if outcome.deadline_ms is not None:
-        words += f", within {outcome.deadline_ms:,} ms"
-    if outcome.max_cost_usd is not None:
-        words += f", for at most ${outcome.max_cost_usd.normalize():f}"
-    if outcome.on_no_target is not None:
-        words += f"; when no target may take it, {outcome_words(outcome.on_no_target)}"
-    return words
-
-
-def _action_words(outcome: Outcome) -> str:
-    if outcome.action in ("route", "escalate"):
-        verb = "route to" if outcome.action == "route" else "escalate to"
-        tier = {"slm": "the SLM", "llm": "the LLM"}.get(outcome.tier or "", "")
-        targets = ", then ".join(outcome.targets)
-        if tier and targets:
-            return f"{verb} {tier}: {targets}"
-        return f"{verb} {targets or tier + ', the cheapest backend first'}"
-    if outcome.hold is not None:
-        return _hold_words(outcome.hold)
-    if outcome.action == "safe_default" and outcome.safe_default is not None:
-        return f"answer “{outcome.safe_default.text}”"
-    if outcome.action == "refuse" and outcome.message:
-        return f"refuse with “{outcome.message}”"
-    if outcome.action == "next":
-        return "go on with the next rule"
-    return _ANSWERS.get(outcome.action, outcome.action.replace("_", " "))
-
-
-def _hold_words(hold: HoldTerms) -> str:
-    after = {"pending": "leave it waiting", **_ANSWERS, "next": "go on with the next rule"}
-    words = f"hold for a person in the queue “{hold.queue}” for at most {hold.hold_s} s"
-    if hold.candidate:
-        words += f", with a draft answer of {hold.candidate}"
-    if hold.cap_pct is not None:
-        words += (
-            f", for at most {hold.cap_pct.normalize():f} % of requests "
-            f"(beyond that {after[hold.over_cap]})"
-        )
-    return f"{words}; when nobody comes, {after[hold.on_timeout]}"
-
-
-def _parts(policy: Policy, document: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The sections beside the rules that the document states, each as sentences."""
-    if "fallbacks" in document:
-        yield "Fallbacks", tuple(_fallback_words(policy))
-    for tier, one in policy.escalation.items():
-        words = (
-            f"An answer of the {tier.upper()} is accepted when {one.signal.replace('_', ' ')} is "
-            f"at least {one.accept_gte.normalize():f}; otherwise {outcome_words(one.on_uncertain)}"
-            f"{' to ' + listed(one.to, 'then') if one.to else ''}, and after that "
-            f"{outcome_words(one.then)}."
-        )
-        yield f"Escalation of the {tier.upper()}", (words.replace("escalate to the LLM to", "to"),)
-    yield "Safe default", (f"“{policy.safe_default.text}”",)
-    if policy.on_classifier_failure:
-        yield (
-            "Without the classifier",
-            tuple(
-                f"{'Every other class' if name == 'default' else name.capitalize() + ' data'}: "
-                f"{outcome_words(outcome)}."
-                for name, outcome in policy.on_classifier_failure.items()
-            ),
-        )
-    limits, session = policy.limits, policy.session
-    yield (
-        "Limits",
-        (
-            f"{limits.deadline_ms:,} ms for the whole request, {limits.first_token_ms:,} ms to the "
-            f"first token, {limits.stream_idle_ms:,} ms between two pieces, at most "
-            f"{limits.attempts} backends.",
-        ),
-    )
-    if session.sticky:
-        moves = [
-            f"{'may' if allowed else 'may not'} {verb}"
-            for verb, allowed in (("rise", session.may_rise), ("fall", session.may_fall))
-        ]
-        yield (
-            "Session",
-            (f"A conversation stays on its tier for {session.ttl_s:,} s; it {listed(moves)}.",),
-        )
-
-
-def _fallback_words(policy: Policy) -> Iterator[str]:
-    chains = policy.fallbacks
-    for name, chain in chains.failure.items():
-        yield f"When {name} fails: {', then '.join(chain) or 'nobody else'}."
-    if chains.context_window:
-        yield f"When the prompt is too long: {', then '.join(chains.context_window)}."
-    if chains.content_policy:
-        yield f"When a backend refuses the content: {', then '.join(chains.content_policy)}."
+def _parts(policy: Policy) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The sections beside the rules, as the engine says them, under a heading each."""
+    found: dict[str, list[str]] = {}
+    for line in policy_lines(policy)[len(policy.rules) + 1 :]:
+        title = next((title for start, title in _PARTS if line.startswith(start)), "Else")
+        if title:
+            found.setdefault(title, []).append(line)
+    found["Safe default"] = [f"“{policy.safe_default.text}”"]
+    yield from ((title, tuple(lines)) for title, lines in found.items())
 
 
 def _invariants(policy: Policy) -> Iterator[str]:
-    properties = Registry(BACKEND_PROPERTIES, policy.registry.data_classes)
-    for one in policy.invariants:
-        request = listed([test_words(test, policy.registry) for test in one.signals])
-        backend = listed([test_words(test, properties) for test in one.backend])
-        about = f"whose {request}" if request else "at all"
-        yield f"No request {about} ever reaches a backend whose {backend}."
+    yield from (line for line in policy_lines(policy) if line.startswith("Never: "))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """One invariant: proved for every possible request, or broken on a way that `why` names."""
+
+    words: str
+    is_proved: bool
+    why: str
+
+
+def proofs(english: PolicyWords, findings: Sequence[Finding]) -> list[Proof]:
+    """Whether each invariant holds, from the findings of the analysis."""
+    undecided = next((one.message for one in findings if one.code == "undecided"), "")
+    found = []
+    for number, words in enumerate(english.invariants, 1):
+        broken = next(
+            (
+                one.message
+                for one in findings
+                if one.code == "invariant" and f"invariant {number} forbids" in one.message
+            ),
+            undecided,
+        )
+        found.append(Proof(words=words, is_proved=not broken, why=broken))
+    return found
 
 
 def field_words(document: Mapping[str, Any], field: str, value: Any) -> str:
@@ -271,8 +212,28 @@ def signal_choices(registry: Registry) -> list[tuple[str, list[tuple[str, str]]]
 # tests and simulation
 
 
-def test_results(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return []
+def test_results(document: Mapping[str, Any], floor: str) -> list[dict[str, Any]]:
+    """The tests that the document carries, with what came and what was expected."""
+    try:
+        policy = parse_policy(document)
+    except PolicyError:
+        return []
+    return [
+        {
+            "name": result.name,
+            "passed": result.passed,
+            "message": listed(result.wrong),
+            "given": _pairs(example.given),
+            "expect": _pairs(example.expect),
+        }
+        for result, example in zip(
+            analysis.test_results(policy, floor=floor), policy.tests, strict=True
+        )
+    ]
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {said(plain(v))}" for name, v in values.items())
 
 
 def decision_words(document: Mapping[str, Any], result: Simulated) -> dict[str, Any]:
@@ -287,4 +248,5 @@ def decision_words(document: Mapping[str, Any], result: Simulated) -> dict[str, 
             for row in decision["trace"]["candidates"]
         ],
         "contributions": result.contributions,
+        "nearest": result.nearest,
     }

@@ -8,7 +8,10 @@ from django.utils import timezone
 
 from routing.engine import analyse
 from routing.engine.document import parse_policy
+from routing.engine.examples import TestResult, run_tests
+from routing.engine.policy import Policy
 from routing.engine.types import BackendFacts, Finding, PolicyError
+from routing.engine.wording import listed
 from routing.models import Backend, SignOff
 
 
@@ -40,12 +43,31 @@ def registry_facts() -> dict[str, BackendFacts]:
     }
 
 
-def findings_of(document: dict[str, Any]) -> list[Finding]:
-    """All findings of a document, the blocking ones first; an unreadable one gives its own."""
+def findings_of(document: dict[str, Any], *, floor: str | None = None) -> list[Finding]:
+    """All findings of a document, the blocking ones first; an unreadable one gives its own.
+
+    ``floor`` is the data class of the route, under which no request of it can be. A test of the
+    document that fails is a blocking finding like any other.
+    """
     try:
         policy = parse_policy(document)
     except PolicyError as problem:
         return problem.findings
-    facts = registry_facts()
-    findings = analyse.analyse(policy, facts, now_s=int(timezone.now().timestamp()))
-    return sorted(findings, key=lambda finding: not finding.blocking)
+    facts, now_s = registry_facts(), int(timezone.now().timestamp())
+    findings = analyse.analyse(policy, facts, now_s=now_s, floor=floor)
+    failing = [
+        Finding(
+            code="test_failed",
+            path=f"tests[{result.number - 1}]",
+            message=f"the test “{result.name}” {listed(result.wrong)}",
+        )
+        for result in run_tests(policy, facts, now_s=now_s, floor=floor)
+        if not result.passed
+    ]
+    return sorted([*findings, *failing], key=lambda finding: not finding.blocking)
+
+
+def test_results(policy: Policy, *, floor: str | None = None) -> tuple[TestResult, ...]:
+    """Every test of a policy against the registry as it is now."""
+    now_s = int(timezone.now().timestamp())
+    return run_tests(policy, registry_facts(), now_s=now_s, floor=floor)

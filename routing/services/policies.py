@@ -167,7 +167,7 @@ def edit_draft(
 
 def check(version: PolicyVersion) -> list[Finding]:
     """Every finding of the analysis against the registry as it is now; blocking ones first."""
-    return findings_of(version.document)
+    return findings_of(version.document, floor=version.route.data_class)
 
 
 @transaction.atomic

@@ -12,6 +12,7 @@ from django.utils import timezone
 from routing.engine import classifier, signals
 from routing.engine.decide import compile_policy, decide
 from routing.engine.document import parse_policy
+from routing.engine.explain import Change
 from routing.engine.first_weights import FIRST_CLASSIFIER
 from routing.engine.types import Decision, Facts
 from routing.models import KillSwitch, PolicyVersion
@@ -35,10 +36,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulated:
-    """The decision, and the largest contributions to the classifier's gain, in words."""
+    """The decision, the largest contributions to the gain, and what would let other rules match."""
 
     decision: Decision
     contributions: tuple[tuple[str, str], ...]
+    nearest: tuple[Change, ...]
 
 
 def body_of(request: Request) -> dict[str, Any]:

@@ -205,7 +205,7 @@ def tests(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         draft,
         "routing/draft_tests.html",
         form,
-        {"results": english.test_results(draft.document)},
+        {"results": english.test_results(draft.document, draft.route.data_class)},
         message="The test is added.",
         anchor="#tests",
     )

@@ -40,6 +40,7 @@ def version_page(
     active = policies.active_version(one.route)
     may_do = queries.possible(one, active, request.user)
     findings = queries.shown_findings(one, editing=may_do.edit)
+    words = english.policy_words(one.document)
     base = one.base
     context: dict[str, Any] = {
         "version": one,
@@ -48,7 +49,9 @@ def version_page(
         "active": active,
         "may_do": may_do,
         "steps": queries.steps_of(one),
-        "english": english.policy_words(one.document),
+        "english": words,
+        "proofs": english.proofs(words, [shown.finding for shown in findings]),
+        "tests": english.test_results(one.document, one.route.data_class),
         "findings": findings,
         "blocking": sum(shown.finding.blocking for shown in findings),
         "changes": queries.base_changes(one),
