@@ -243,10 +243,10 @@ class ClauseReader(Reader):
 
     def hold_terms(self, value: object, path: str) -> HoldTerms | None:
         known = ("queue", "hold_s", "on_timeout", "candidate", "cap_pct", "over_cap")
+        before = len(self.findings)
         fields = self.mapping(value, path, known=known, required=("queue", "hold_s", "on_timeout"))
         if fields is None:
             return None
-        before = len(self.findings)
         read: dict[str, Any] = {}
         readers: dict[str, Callable[[Any, str], Any]] = {
             "queue": self.identifier,

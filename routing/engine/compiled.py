@@ -37,15 +37,16 @@ class CompiledInvariant:
     only_data_class: bool
 
     def forbids(self, signals: Mapping[str, SignalValue], backend: BackendFacts) -> bool:
+        return self.applies_to(backend) and all(check(signals) is None for check in self.signals)
+
+    def applies_to(self, backend: BackendFacts) -> bool:
         seen: dict[str, SignalValue] = {
             "boundary": backend.boundary,
             "tier": backend.tier,
             "backend": backend.name,
             "region": backend.region,
         }
-        return all(check(seen) is None for check in self.backend) and all(
-            check(signals) is None for check in self.signals
-        )
+        return all(check(seen) is None for check in self.backend)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,7 @@ def compile_policy(policy: Policy, *, number: int, digest: str) -> CompiledPolic
         registry=policy.registry,
         rules=rules,
         default=_rule(policy, DEFAULT_RULE, "Default", None, policy.default),
-        invariants=tuple(_invariant(one, policy.registry) for one in policy.invariants),
+        invariants=tuple(compile_invariant(one, policy.registry) for one in policy.invariants),
         tier_targets=_tier_targets(policy),
         no_target=Outcome(action="safe_default" if states_safe_default else "refuse"),
     )
@@ -125,7 +126,7 @@ def compile_outcome(
     return _rule(policy.policy, rule_id, name, None, outcome)
 
 
-def _invariant(invariant: Invariant, registry: Registry) -> CompiledInvariant:
+def compile_invariant(invariant: Invariant, registry: Registry) -> CompiledInvariant:
     properties = Registry(BACKEND_PROPERTIES, FIRST_REGISTRY.data_classes)
     return CompiledInvariant(
         signals=tuple(compile_condition(test, registry) for test in invariant.signals),

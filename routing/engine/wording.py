@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from routing.engine.policy import Condition, Test
-from routing.engine.registry import BOOL, Registry, Signal, shown_number
+from routing.engine.registry import BOOL, OPEN_ENUM, Registry, Signal, shown_number
 from routing.engine.types import WITHHELD
 
 # Signals that read better with a subject and a unit of their own.
@@ -129,6 +129,9 @@ def _fixed_words(test: Test, signal: Signal | None, registry: Registry) -> str:
     if signal is not None and signal.is_personal:
         return f"{signal.words} as the rule asks ({WITHHELD})"
     if test.operator in ("present", "absent") or (signal is not None and signal.kind == BOOL):
+        return test_words(test, registry)
+    # The caller words these freely, so only a value that the rule itself names is said.
+    if signal is not None and signal.kind == OPEN_ENUM and test.operator not in ("eq", "in"):
         return test_words(test, registry)
     if test.operator.startswith(("contains", "lacks", "starts")):
         return test_words(test, registry)
