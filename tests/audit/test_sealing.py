@@ -72,6 +72,12 @@ def test_search_columns_say_what_the_body_says() -> None:
     assert body["at"] == event.at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+@pytest.mark.parametrize("value", [0.5, 1e20, float("nan"), float("inf")])
+def test_a_float_deep_inside_is_refused_by_the_live_recorder(value: float) -> None:
+    with pytest.raises(UnfitValue):
+        seal(Writer("log"), details={"trace": [{"rules": ({"threshold": value},)}]})
+
+
 def test_numbers_are_dense_and_a_refused_event_uses_none() -> None:
     writer = Writer("log")
     seal(writer)
