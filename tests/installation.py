@@ -61,7 +61,9 @@ class Site:
             if entry.name.isdigit():
                 try:
                     words = (entry / "cmdline").read_bytes().split(b"\0")
-                    mine = f"SIGNALBOX_VAR_DIR={self.var}".encode() in (entry / "environ").read_bytes()
+                    mine = (
+                        f"SIGNALBOX_VAR_DIR={self.var}".encode() in (entry / "environ").read_bytes()
+                    )
                 except OSError:
                     continue
                 if mine and b"config.asgi:application" in words:

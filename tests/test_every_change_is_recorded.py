@@ -35,7 +35,10 @@ WRITES = {
 
 def modules() -> list[Path]:
     return sorted(
-        path for app in APPS for path in (ROOT / app / "services").glob("*.py") if path.stem != "__init__"
+        path
+        for app in APPS
+        for path in (ROOT / app / "services").glob("*.py")
+        if path.stem != "__init__"
     )
 
 
@@ -69,7 +72,9 @@ def writing_services() -> list[tuple[str, bool]]:
     found = []
     for path in modules():
         tree = ast.parse(path.read_text())
-        functions = {node.name: called(node) for node in tree.body if isinstance(node, ast.FunctionDef)}
+        functions = {
+            node.name: called(node) for node in tree.body if isinstance(node, ast.FunctionDef)
+        }
         dotted = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for name in functions:
             names = reached(functions, name)

@@ -114,9 +114,13 @@ class Replica:
         except (DatabaseError, OSError) as problem:
             log.warning("The snapshot cannot be read: %s", problem)
             return False
-        return await self._adopt(document, keep=True)
+        return await self.adopt(document, keep=True)
 
-    async def _adopt(self, document: dict[str, Any], *, keep: bool) -> bool:
+    async def adopt(self, document: dict[str, Any], *, keep: bool) -> bool:
+        """Compile, warm and swap in a snapshot document; ``keep`` writes and acknowledges it too.
+
+        Returns False, and goes on with what there was, when the document is not valid.
+        """
         if self.snapshot is not None and document["digest"] == self.snapshot.digest:
             self.snapshot = replace(self.snapshot, revision=document["revision"])
         else:

@@ -6,7 +6,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -15,282 +14,651 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Projection',
+            name="Projection",
             fields=[
-                ('name', models.CharField(max_length=40, primary_key=True, serialize=False)),
-                ('position', models.BigIntegerField(default=-1)),
+                ("name", models.CharField(max_length=40, primary_key=True, serialize=False)),
+                ("position", models.BigIntegerField(default=-1)),
             ],
         ),
         migrations.CreateModel(
-            name='Replica',
+            name="Replica",
             fields=[
-                ('name', models.CharField(max_length=100, primary_key=True, serialize=False)),
-                ('revision', models.BigIntegerField()),
-                ('digest', models.CharField(max_length=71)),
-                ('started_at', models.DateTimeField()),
-                ('seen_at', models.DateTimeField()),
+                ("name", models.CharField(max_length=100, primary_key=True, serialize=False)),
+                ("revision", models.BigIntegerField()),
+                ("digest", models.CharField(max_length=71)),
+                ("started_at", models.DateTimeField()),
+                ("seen_at", models.DateTimeField()),
             ],
             options={
-                'ordering': ('name',),
+                "ordering": ("name",),
             },
         ),
         migrations.CreateModel(
-            name='SnapshotRevision',
+            name="SnapshotRevision",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('revision', models.BigIntegerField(default=0)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("revision", models.BigIntegerField(default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='Backend',
+            name="Backend",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.SlugField(max_length=64, unique=True)),
-                ('description', models.CharField(blank=True, max_length=300)),
-                ('owner', models.CharField(max_length=100)),
-                ('tier', models.CharField(choices=[('slm', 'small model (SLM)'), ('llm', 'larger model (LLM)')], max_length=3)),
-                ('boundary', models.CharField(choices=[('private', 'private'), ('public', 'public')], default='private', max_length=8)),
-                ('region', models.CharField(blank=True, max_length=60)),
-                ('base_url', models.URLField(max_length=300)),
-                ('upstream_model', models.CharField(max_length=200)),
-                ('secret_ref', models.CharField(blank=True, max_length=300)),
-                ('state', models.CharField(choices=[('draft', 'draft'), ('active', 'active'), ('draining', 'draining'), ('disabled', 'disabled')], default='draft', max_length=8)),
-                ('data_classes', models.JSONField(default=list)),
-                ('capabilities', models.JSONField(default=list)),
-                ('context_window', models.PositiveIntegerField(default=8192)),
-                ('max_output_tokens', models.PositiveIntegerField(default=1024)),
-                ('max_in_flight', models.PositiveIntegerField(default=64)),
-                ('input_usd_per_mtok', models.DecimalField(decimal_places=6, max_digits=12)),
-                ('output_usd_per_mtok', models.DecimalField(decimal_places=6, max_digits=12)),
-                ('price_version', models.PositiveIntegerField(default=1)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('changed_at', models.DateTimeField(auto_now=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.SlugField(max_length=64, unique=True)),
+                ("description", models.CharField(blank=True, max_length=300)),
+                ("owner", models.CharField(max_length=100)),
+                (
+                    "tier",
+                    models.CharField(
+                        choices=[("slm", "small model (SLM)"), ("llm", "larger model (LLM)")],
+                        max_length=3,
+                    ),
+                ),
+                (
+                    "boundary",
+                    models.CharField(
+                        choices=[("private", "private"), ("public", "public")],
+                        default="private",
+                        max_length=8,
+                    ),
+                ),
+                ("region", models.CharField(blank=True, max_length=60)),
+                ("base_url", models.URLField(max_length=300)),
+                ("upstream_model", models.CharField(max_length=200)),
+                ("secret_ref", models.CharField(blank=True, max_length=300)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("draft", "draft"),
+                            ("active", "active"),
+                            ("draining", "draining"),
+                            ("disabled", "disabled"),
+                        ],
+                        default="draft",
+                        max_length=8,
+                    ),
+                ),
+                ("data_classes", models.JSONField(default=list)),
+                ("capabilities", models.JSONField(default=list)),
+                ("context_window", models.PositiveIntegerField(default=8192)),
+                ("max_output_tokens", models.PositiveIntegerField(default=1024)),
+                ("max_in_flight", models.PositiveIntegerField(default=64)),
+                ("input_usd_per_mtok", models.DecimalField(decimal_places=6, max_digits=12)),
+                ("output_usd_per_mtok", models.DecimalField(decimal_places=6, max_digits=12)),
+                ("price_version", models.PositiveIntegerField(default=1)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("changed_at", models.DateTimeField(auto_now=True)),
             ],
             options={
-                'ordering': ('tier', 'name'),
-                'constraints': [models.CheckConstraint(condition=models.Q(('owner', ''), _negated=True), name='backend_has_an_owner'), models.CheckConstraint(condition=models.Q(('input_usd_per_mtok__gte', 0), ('output_usd_per_mtok__gte', 0)), name='backend_prices_are_not_negative')],
+                "ordering": ("tier", "name"),
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("owner", ""), _negated=True),
+                        name="backend_has_an_owner",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("input_usd_per_mtok__gte", 0), ("output_usd_per_mtok__gte", 0)
+                        ),
+                        name="backend_prices_are_not_negative",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Decision',
+            name="Decision",
             fields=[
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('at', models.DateTimeField()),
-                ('deadline_at', models.DateTimeField()),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('route', models.CharField(max_length=64)),
-                ('client', models.CharField(max_length=100)),
-                ('client_id', models.CharField(max_length=16)),
-                ('request_id', models.CharField(max_length=128)),
-                ('session', models.CharField(blank=True, max_length=64)),
-                ('policy', models.CharField(max_length=80)),
-                ('policy_digest', models.CharField(max_length=71)),
-                ('rule', models.CharField(max_length=64)),
-                ('cause', models.CharField(max_length=32)),
-                ('action', models.CharField(max_length=12)),
-                ('outcome', models.CharField(choices=[('open', 'in progress'), ('served', 'served'), ('safe_default', 'safe default'), ('held', 'held'), ('refused', 'refused'), ('failed', 'failed'), ('aborted', 'aborted'), ('blocked', 'blocked'), ('outcome_unknown', 'outcome unknown')], default='open', max_length=16)),
-                ('tier', models.CharField(blank=True, max_length=3)),
-                ('backend', models.CharField(blank=True, max_length=64)),
-                ('boundary', models.CharField(blank=True, max_length=8)),
-                ('data_class', models.CharField(max_length=20)),
-                ('streamed', models.BooleanField(default=False)),
-                ('prompt_bytes', models.PositiveIntegerField(default=0)),
-                ('sentence', models.TextField(blank=True)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('input_tokens', models.PositiveIntegerField(null=True)),
-                ('output_tokens', models.PositiveIntegerField(null=True)),
-                ('usage_source', models.CharField(blank=True, max_length=10)),
-                ('cost_usd', models.DecimalField(decimal_places=9, max_digits=16, null=True)),
-                ('baseline_cost_usd', models.DecimalField(decimal_places=9, max_digits=16, null=True)),
-                ('overhead_us', models.PositiveIntegerField(null=True)),
-                ('first_token_ms', models.PositiveIntegerField(null=True)),
-                ('total_ms', models.PositiveIntegerField(null=True)),
-                ('error_code', models.CharField(blank=True, max_length=40)),
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("at", models.DateTimeField()),
+                ("deadline_at", models.DateTimeField()),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("route", models.CharField(max_length=64)),
+                ("client", models.CharField(max_length=100)),
+                ("client_id", models.CharField(max_length=16)),
+                ("request_id", models.CharField(max_length=128)),
+                ("session", models.CharField(blank=True, max_length=64)),
+                ("policy", models.CharField(max_length=80)),
+                ("policy_digest", models.CharField(max_length=71)),
+                ("rule", models.CharField(max_length=64)),
+                ("cause", models.CharField(max_length=32)),
+                ("action", models.CharField(max_length=12)),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("open", "in progress"),
+                            ("served", "served"),
+                            ("safe_default", "safe default"),
+                            ("held", "held"),
+                            ("refused", "refused"),
+                            ("failed", "failed"),
+                            ("aborted", "aborted"),
+                            ("blocked", "blocked"),
+                            ("outcome_unknown", "outcome unknown"),
+                        ],
+                        default="open",
+                        max_length=16,
+                    ),
+                ),
+                ("tier", models.CharField(blank=True, max_length=3)),
+                ("backend", models.CharField(blank=True, max_length=64)),
+                ("boundary", models.CharField(blank=True, max_length=8)),
+                ("data_class", models.CharField(max_length=20)),
+                ("streamed", models.BooleanField(default=False)),
+                ("prompt_bytes", models.PositiveIntegerField(default=0)),
+                ("sentence", models.TextField(blank=True)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("input_tokens", models.PositiveIntegerField(null=True)),
+                ("output_tokens", models.PositiveIntegerField(null=True)),
+                ("usage_source", models.CharField(blank=True, max_length=10)),
+                ("cost_usd", models.DecimalField(decimal_places=9, max_digits=16, null=True)),
+                (
+                    "baseline_cost_usd",
+                    models.DecimalField(decimal_places=9, max_digits=16, null=True),
+                ),
+                ("overhead_us", models.PositiveIntegerField(null=True)),
+                ("first_token_ms", models.PositiveIntegerField(null=True)),
+                ("total_ms", models.PositiveIntegerField(null=True)),
+                ("error_code", models.CharField(blank=True, max_length=40)),
             ],
             options={
-                'ordering': ('-id',),
-                'indexes': [models.Index(fields=['route', '-id'], name='decision_by_route'), models.Index(fields=['client_id', '-id'], name='decision_by_client'), models.Index(fields=['rule', '-id'], name='decision_by_rule'), models.Index(fields=['request_id'], name='decision_by_request'), models.Index(condition=models.Q(('outcome', 'open')), fields=['deadline_at'], name='decision_without_end')],
+                "ordering": ("-id",),
+                "indexes": [
+                    models.Index(fields=["route", "-id"], name="decision_by_route"),
+                    models.Index(fields=["client_id", "-id"], name="decision_by_client"),
+                    models.Index(fields=["rule", "-id"], name="decision_by_rule"),
+                    models.Index(fields=["request_id"], name="decision_by_request"),
+                    models.Index(
+                        condition=models.Q(("outcome", "open")),
+                        fields=["deadline_at"],
+                        name="decision_without_end",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Hold',
+            name="Hold",
             fields=[
-                ('decision_id', models.UUIDField(primary_key=True, serialize=False)),
-                ('opened_at', models.DateTimeField()),
-                ('deadline_at', models.DateTimeField()),
-                ('route', models.CharField(max_length=64)),
-                ('policy', models.CharField(max_length=80)),
-                ('rule', models.CharField(max_length=64)),
-                ('queue', models.CharField(max_length=64)),
-                ('data_class', models.CharField(max_length=20)),
-                ('client', models.CharField(max_length=100)),
-                ('sentence', models.TextField()),
-                ('on_timeout', models.CharField(choices=[('answer', 'an answer'), ('safe_default', 'safe default'), ('refuse', 'refused'), ('pending', 'still pending')], default='safe_default', max_length=12)),
-                ('safe_text', models.TextField(blank=True)),
-                ('state', models.CharField(choices=[('waiting', 'waiting'), ('answered', 'answered'), ('expired', 'expired'), ('cancelled', 'cancelled')], default='waiting', max_length=9)),
-                ('delivery', models.CharField(choices=[('waiting', 'client waits'), ('delivered', 'delivered'), ('stored', 'stored'), ('client_gone', 'client gone')], default='waiting', max_length=11)),
-                ('request_payload', models.UUIDField()),
-                ('candidate_payload', models.UUIDField(null=True)),
-                ('candidate_backend', models.CharField(blank=True, max_length=64)),
-                ('candidate_state', models.CharField(default='none', max_length=12)),
-                ('answer_payload', models.UUIDField(null=True)),
-                ('disposition', models.CharField(blank=True, choices=[('answer', 'an answer'), ('safe_default', 'safe default'), ('refuse', 'refused'), ('pending', 'still pending')], max_length=12)),
-                ('answered_at', models.DateTimeField(null=True)),
-                ('dedupe_key', models.CharField(max_length=64)),
+                ("decision_id", models.UUIDField(primary_key=True, serialize=False)),
+                ("opened_at", models.DateTimeField()),
+                ("deadline_at", models.DateTimeField()),
+                ("route", models.CharField(max_length=64)),
+                ("policy", models.CharField(max_length=80)),
+                ("rule", models.CharField(max_length=64)),
+                ("queue", models.CharField(max_length=64)),
+                ("data_class", models.CharField(max_length=20)),
+                ("client", models.CharField(max_length=100)),
+                ("sentence", models.TextField()),
+                (
+                    "on_timeout",
+                    models.CharField(
+                        choices=[
+                            ("answer", "an answer"),
+                            ("safe_default", "safe default"),
+                            ("refuse", "refused"),
+                            ("pending", "still pending"),
+                        ],
+                        default="safe_default",
+                        max_length=12,
+                    ),
+                ),
+                ("safe_text", models.TextField(blank=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "waiting"),
+                            ("answered", "answered"),
+                            ("expired", "expired"),
+                            ("cancelled", "cancelled"),
+                        ],
+                        default="waiting",
+                        max_length=9,
+                    ),
+                ),
+                (
+                    "delivery",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "client waits"),
+                            ("delivered", "delivered"),
+                            ("stored", "stored"),
+                            ("client_gone", "client gone"),
+                        ],
+                        default="waiting",
+                        max_length=11,
+                    ),
+                ),
+                ("request_payload", models.UUIDField()),
+                ("candidate_payload", models.UUIDField(null=True)),
+                ("candidate_backend", models.CharField(blank=True, max_length=64)),
+                ("candidate_state", models.CharField(default="none", max_length=12)),
+                ("answer_payload", models.UUIDField(null=True)),
+                (
+                    "disposition",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("answer", "an answer"),
+                            ("safe_default", "safe default"),
+                            ("refuse", "refused"),
+                            ("pending", "still pending"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("answered_at", models.DateTimeField(null=True)),
+                ("dedupe_key", models.CharField(max_length=64)),
             ],
             options={
-                'ordering': ('deadline_at',),
-                'indexes': [models.Index(condition=models.Q(('state', 'waiting')), fields=['deadline_at'], name='hold_waiting'), models.Index(fields=['dedupe_key', '-opened_at'], name='hold_repeats')],
+                "ordering": ("deadline_at",),
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "waiting")),
+                        fields=["deadline_at"],
+                        name="hold_waiting",
+                    ),
+                    models.Index(fields=["dedupe_key", "-opened_at"], name="hold_repeats"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Route',
+            name="Route",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(max_length=64, unique=True)),
-                ('name', models.CharField(max_length=120)),
-                ('description', models.CharField(blank=True, max_length=300)),
-                ('owner', models.CharField(max_length=100)),
-                ('data_class', models.CharField(default='internal', max_length=20)),
-                ('capture', models.CharField(choices=[('none', 'nothing'), ('commitment', 'a commitment only'), ('encrypted', 'encrypted')], default='none', max_length=10)),
-                ('enabled', models.BooleanField(default=True)),
-                ('slo_p95_ms', models.PositiveIntegerField(default=4000)),
-                ('rollout_pct', models.PositiveSmallIntegerField(default=100)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('baseline', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='routing.backend')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("slug", models.SlugField(max_length=64, unique=True)),
+                ("name", models.CharField(max_length=120)),
+                ("description", models.CharField(blank=True, max_length=300)),
+                ("owner", models.CharField(max_length=100)),
+                ("data_class", models.CharField(default="internal", max_length=20)),
+                (
+                    "capture",
+                    models.CharField(
+                        choices=[
+                            ("none", "nothing"),
+                            ("commitment", "a commitment only"),
+                            ("encrypted", "encrypted"),
+                        ],
+                        default="none",
+                        max_length=10,
+                    ),
+                ),
+                ("enabled", models.BooleanField(default=True)),
+                ("slo_p95_ms", models.PositiveIntegerField(default=4000)),
+                ("rollout_pct", models.PositiveSmallIntegerField(default=100)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "baseline",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="routing.backend",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('slug',),
+                "ordering": ("slug",),
             },
         ),
         migrations.CreateModel(
-            name='PolicyVersion',
+            name="PolicyVersion",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('state', models.CharField(choices=[('draft', 'draft'), ('in_review', 'in review'), ('approved', 'approved'), ('scheduled', 'scheduled'), ('active', 'active'), ('retired', 'retired'), ('rejected', 'rejected'), ('withdrawn', 'withdrawn'), ('rolled_back', 'rolled back')], default='draft', max_length=12)),
-                ('document', models.JSONField()),
-                ('digest', models.CharField(max_length=71)),
-                ('summary', models.CharField(blank=True, max_length=300)),
-                ('revision', models.PositiveIntegerField(default=1)),
-                ('approvals_needed', models.PositiveSmallIntegerField(default=1)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('submitted_at', models.DateTimeField(null=True)),
-                ('approved_at', models.DateTimeField(null=True)),
-                ('scheduled_for', models.DateTimeField(null=True)),
-                ('activated_at', models.DateTimeField(null=True)),
-                ('retired_at', models.DateTimeField(null=True)),
-                ('activated_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('author', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('base', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='routing.policyversion')),
-                ('route', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='routing.route')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("draft", "draft"),
+                            ("in_review", "in review"),
+                            ("approved", "approved"),
+                            ("scheduled", "scheduled"),
+                            ("active", "active"),
+                            ("retired", "retired"),
+                            ("rejected", "rejected"),
+                            ("withdrawn", "withdrawn"),
+                            ("rolled_back", "rolled back"),
+                        ],
+                        default="draft",
+                        max_length=12,
+                    ),
+                ),
+                ("document", models.JSONField()),
+                ("digest", models.CharField(max_length=71)),
+                ("summary", models.CharField(blank=True, max_length=300)),
+                ("revision", models.PositiveIntegerField(default=1)),
+                ("approvals_needed", models.PositiveSmallIntegerField(default=1)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("submitted_at", models.DateTimeField(null=True)),
+                ("approved_at", models.DateTimeField(null=True)),
+                ("scheduled_for", models.DateTimeField(null=True)),
+                ("activated_at", models.DateTimeField(null=True)),
+                ("retired_at", models.DateTimeField(null=True)),
+                (
+                    "activated_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "author",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "base",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="routing.policyversion",
+                    ),
+                ),
+                (
+                    "route",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="versions",
+                        to="routing.route",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('route', '-number'),
+                "ordering": ("route", "-number"),
             },
         ),
         migrations.CreateModel(
-            name='SignOff',
+            name="SignOff",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('data_class', models.CharField(max_length=20)),
-                ('purpose', models.CharField(max_length=200)),
-                ('risk_reference', models.CharField(max_length=100)),
-                ('conditions', models.TextField(blank=True)),
-                ('state', models.CharField(choices=[('requested', 'requested'), ('granted', 'granted'), ('revoked', 'revoked')], default='requested', max_length=9)),
-                ('requested_at', models.DateTimeField(auto_now_add=True)),
-                ('valid_from', models.DateTimeField()),
-                ('valid_to', models.DateTimeField()),
-                ('backend', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='signoffs', to='routing.backend')),
-                ('first_approver', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('requested_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('second_approver', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("data_class", models.CharField(max_length=20)),
+                ("purpose", models.CharField(max_length=200)),
+                ("risk_reference", models.CharField(max_length=100)),
+                ("conditions", models.TextField(blank=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("requested", "requested"),
+                            ("granted", "granted"),
+                            ("revoked", "revoked"),
+                        ],
+                        default="requested",
+                        max_length=9,
+                    ),
+                ),
+                ("requested_at", models.DateTimeField(auto_now_add=True)),
+                ("valid_from", models.DateTimeField()),
+                ("valid_to", models.DateTimeField()),
+                (
+                    "backend",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="signoffs",
+                        to="routing.backend",
+                    ),
+                ),
+                (
+                    "first_approver",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "requested_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "second_approver",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ('backend', 'data_class', '-valid_to'),
+                "ordering": ("backend", "data_class", "-valid_to"),
             },
         ),
         migrations.CreateModel(
-            name='BackendProbe',
+            name="BackendProbe",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(db_index=True)),
-                ('ok', models.BooleanField()),
-                ('status', models.PositiveSmallIntegerField(null=True)),
-                ('latency_ms', models.PositiveIntegerField()),
-                ('request', models.CharField(max_length=300)),
-                ('detail', models.CharField(blank=True, max_length=300)),
-                ('by', models.CharField(default='schedule', max_length=150)),
-                ('backend', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='probes', to='routing.backend')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField(db_index=True)),
+                ("ok", models.BooleanField()),
+                ("status", models.PositiveSmallIntegerField(null=True)),
+                ("latency_ms", models.PositiveIntegerField()),
+                ("request", models.CharField(max_length=300)),
+                ("detail", models.CharField(blank=True, max_length=300)),
+                ("by", models.CharField(default="schedule", max_length=150)),
+                (
+                    "backend",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="probes",
+                        to="routing.backend",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-at',),
-                'indexes': [models.Index(fields=['backend', '-at'], name='probe_latest')],
+                "ordering": ("-at",),
+                "indexes": [models.Index(fields=["backend", "-at"], name="probe_latest")],
             },
         ),
         migrations.CreateModel(
-            name='KillSwitch',
+            name="KillSwitch",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('scope', models.CharField(choices=[('public', 'all public traffic'), ('backend', 'one backend'), ('route', 'one route')], max_length=7)),
-                ('target', models.CharField(blank=True, max_length=64)),
-                ('reason', models.TextField()),
-                ('engaged_at', models.DateTimeField(auto_now_add=True)),
-                ('released_at', models.DateTimeField(null=True)),
-                ('engaged_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('released_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "scope",
+                    models.CharField(
+                        choices=[
+                            ("public", "all public traffic"),
+                            ("backend", "one backend"),
+                            ("route", "one route"),
+                        ],
+                        max_length=7,
+                    ),
+                ),
+                ("target", models.CharField(blank=True, max_length=64)),
+                ("reason", models.TextField()),
+                ("engaged_at", models.DateTimeField(auto_now_add=True)),
+                ("released_at", models.DateTimeField(null=True)),
+                (
+                    "engaged_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "released_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-engaged_at',),
-                'constraints': [models.UniqueConstraint(condition=models.Q(('released_at__isnull', True)), fields=('scope', 'target'), name='one_engaged_switch_per_target')],
+                "ordering": ("-engaged_at",),
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("released_at__isnull", True)),
+                        fields=("scope", "target"),
+                        name="one_engaged_switch_per_target",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='PolicyApproval',
+            name="PolicyApproval",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('verdict', models.CharField(choices=[('approve', 'approved'), ('request_changes', 'changes requested'), ('reject', 'rejected')], max_length=16)),
-                ('comment', models.TextField()),
-                ('digest', models.CharField(max_length=71)),
-                ('at', models.DateTimeField(auto_now_add=True)),
-                ('by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='approvals', to='routing.policyversion')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "verdict",
+                    models.CharField(
+                        choices=[
+                            ("approve", "approved"),
+                            ("request_changes", "changes requested"),
+                            ("reject", "rejected"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("comment", models.TextField()),
+                ("digest", models.CharField(max_length=71)),
+                ("at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "version",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="approvals",
+                        to="routing.policyversion",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('at',),
-                'constraints': [models.UniqueConstraint(fields=('version', 'by'), name='one_verdict_per_person'), models.CheckConstraint(condition=models.Q(('comment', ''), _negated=True), name='verdict_has_a_reason')],
+                "ordering": ("at",),
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("version", "by"), name="one_verdict_per_person"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("comment", ""), _negated=True),
+                        name="verdict_has_a_reason",
+                    ),
+                ],
             },
         ),
         migrations.AddConstraint(
-            model_name='route',
-            constraint=models.CheckConstraint(condition=models.Q(('owner', ''), _negated=True), name='route_has_an_owner'),
+            model_name="route",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("owner", ""), _negated=True), name="route_has_an_owner"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='route',
-            constraint=models.CheckConstraint(condition=models.Q(('rollout_pct__lte', 100)), name='rollout_is_a_percentage'),
+            model_name="route",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("rollout_pct__lte", 100)), name="rollout_is_a_percentage"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='policyversion',
-            constraint=models.UniqueConstraint(fields=('route', 'number'), name='version_number_is_unique'),
+            model_name="policyversion",
+            constraint=models.UniqueConstraint(
+                fields=("route", "number"), name="version_number_is_unique"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='policyversion',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'active')), fields=('route',), name='one_active_version_per_route'),
+            model_name="policyversion",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state", "active")),
+                fields=("route",),
+                name="one_active_version_per_route",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='policyversion',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'draft')), fields=('route', 'author'), name='one_draft_per_author'),
+            model_name="policyversion",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state", "draft")),
+                fields=("route", "author"),
+                name="one_draft_per_author",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='signoff',
-            constraint=models.CheckConstraint(condition=models.Q(('valid_to__gt', models.F('valid_from'))), name='signoff_period_is_real'),
+            model_name="signoff",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("valid_to__gt", models.F("valid_from"))),
+                name="signoff_period_is_real",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='signoff',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'granted'), _negated=True), models.Q(('first_approver__isnull', False), ('second_approver__isnull', False)), _connector='OR'), name='signoff_has_two_approvers'),
+            model_name="signoff",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "granted"), _negated=True),
+                    models.Q(("first_approver__isnull", False), ("second_approver__isnull", False)),
+                    _connector="OR",
+                ),
+                name="signoff_has_two_approvers",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='signoff',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('first_approver', models.F('second_approver')), _negated=True), models.Q(('first_approver', models.F('requested_by')), _negated=True), models.Q(('second_approver', models.F('requested_by')), _negated=True)), name='signoff_people_differ'),
+            model_name="signoff",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("first_approver", models.F("second_approver")), _negated=True),
+                    models.Q(("first_approver", models.F("requested_by")), _negated=True),
+                    models.Q(("second_approver", models.F("requested_by")), _negated=True),
+                ),
+                name="signoff_people_differ",
+            ),
         ),
     ]

@@ -96,7 +96,9 @@ class SignOff(models.Model):
     risk_reference = models.CharField(max_length=100)
     conditions = models.TextField(blank=True)
     state = models.CharField(max_length=9, choices=State, default=State.REQUESTED)
-    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
     requested_at = models.DateTimeField(auto_now_add=True)
     first_approver = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
@@ -110,7 +112,9 @@ class SignOff(models.Model):
     class Meta:
         ordering = ("backend", "data_class", "-valid_to")
         constraints = [
-            models.CheckConstraint(condition=Q(valid_to__gt=F("valid_from")), name="signoff_period_is_real"),
+            models.CheckConstraint(
+                condition=Q(valid_to__gt=F("valid_from")), name="signoff_period_is_real"
+            ),
             models.CheckConstraint(
                 condition=~Q(state="granted")
                 | (Q(first_approver__isnull=False) & Q(second_approver__isnull=False)),

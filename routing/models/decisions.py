@@ -108,7 +108,9 @@ class Hold(models.Model):
     data_class = models.CharField(max_length=20)
     client = models.CharField(max_length=100)
     sentence = models.TextField()
-    on_timeout = models.CharField(max_length=12, choices=Disposition, default=Disposition.SAFE_DEFAULT)
+    on_timeout = models.CharField(
+        max_length=12, choices=Disposition, default=Disposition.SAFE_DEFAULT
+    )
     safe_text = models.TextField(blank=True)
     state = models.CharField(max_length=9, choices=State, default=State.WAITING)
     delivery = models.CharField(max_length=11, choices=Delivery, default=Delivery.WAITING)
@@ -124,6 +126,8 @@ class Hold(models.Model):
     class Meta:
         ordering = ("deadline_at",)
         indexes = [
-            models.Index(fields=("deadline_at",), condition=Q(state="waiting"), name="hold_waiting"),
+            models.Index(
+                fields=("deadline_at",), condition=Q(state="waiting"), name="hold_waiting"
+            ),
             models.Index(fields=("dedupe_key", "-opened_at"), name="hold_repeats"),
         ]

@@ -35,7 +35,9 @@ class KillSwitch(models.Model):
     target = models.CharField(max_length=64, blank=True)
     reason = models.TextField()
     engaged_at = models.DateTimeField(auto_now_add=True)
-    engaged_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    engaged_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
     released_at = models.DateTimeField(null=True)
     released_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"

@@ -22,7 +22,9 @@ class Route(models.Model):
     enabled = models.BooleanField(default=True)
     slo_p95_ms = models.PositiveIntegerField(default=4000)
     # What the same traffic would have used without routing; savings are measured against it.
-    baseline = models.ForeignKey("routing.Backend", null=True, on_delete=models.PROTECT, related_name="+")
+    baseline = models.ForeignKey(
+        "routing.Backend", null=True, on_delete=models.PROTECT, related_name="+"
+    )
     rollout_pct = models.PositiveSmallIntegerField(default=100)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -30,7 +32,9 @@ class Route(models.Model):
         ordering = ("slug",)
         constraints = [
             models.CheckConstraint(condition=~Q(owner=""), name="route_has_an_owner"),
-            models.CheckConstraint(condition=Q(rollout_pct__lte=100), name="rollout_is_a_percentage"),
+            models.CheckConstraint(
+                condition=Q(rollout_pct__lte=100), name="rollout_is_a_percentage"
+            ),
         ]
 
     def __str__(self) -> str:

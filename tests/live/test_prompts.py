@@ -47,7 +47,9 @@ def ask(client: Any, prompt: dict[str, str], *, stream: bool) -> dict[str, str]:
     }
 
 
-def test_200_real_prompts_are_all_answered_routed_and_recorded(site: Site, openai_client: Any) -> None:
+def test_200_real_prompts_are_all_answered_routed_and_recorded(
+    site: Site, openai_client: Any
+) -> None:
     todo = list(enumerate(prompts()))
 
     with ThreadPoolExecutor(12) as pool:
@@ -88,7 +90,9 @@ def test_usage_is_given_on_streams_only_when_it_is_asked_for(openai_client: Any)
     assert [chunk.usage.total_tokens > 0 for chunk in asked if chunk.usage] == [True]
 
 
-def test_metrics_count_decisions_without_request_text(site: Site, api: Any, openai_client: Any) -> None:
+def test_metrics_count_decisions_without_request_text(
+    site: Site, api: Any, openai_client: Any
+) -> None:
     openai_client.chat.completions.create(
         model="support-triage", messages=[{"role": "user", "content": "canary-5521 opening hours?"}]
     )

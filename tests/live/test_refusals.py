@@ -45,7 +45,9 @@ def test_a_bad_request_gets_its_documented_error(
 
 @pytest.mark.parametrize("header", ["", "Bearer wrong", "Bearer a b", "Basic abc", "sbx_live_x"])
 def test_a_bad_key_is_401_and_leaves_no_row(site: Site, header: str) -> None:
-    answer = httpx.post(site.url + PATH, json=GOOD, headers={"authorization": header} if header else {})
+    answer = httpx.post(
+        site.url + PATH, json=GOOD, headers={"authorization": header} if header else {}
+    )
 
     assert (answer.status_code, error_of(answer)["code"]) == (401, "invalid_api_key")
 

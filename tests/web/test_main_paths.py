@@ -55,7 +55,9 @@ def wait_for_case(page: Any, site: Site) -> None:
     raise TimeoutError("no case came")
 
 
-def test_a_reviewer_edits_an_answer_and_the_waiting_client_gets_it(site: Site, signed_in: SignIn) -> None:
+def test_a_reviewer_edits_an_answer_and_the_waiting_client_gets_it(
+    site: Site, signed_in: SignIn
+) -> None:
     page = signed_in("rui", java_script_enabled=False)
     caller = Caller(site, CARD.format("edit"))
     caller.start()
@@ -63,7 +65,9 @@ def test_a_reviewer_edits_an_answer_and_the_waiting_client_gets_it(site: Site, s
     wait_for_case(page, site)
     page.get_by_role("button", name=re.compile("show the text", re.I)).click()
     expect(page.locator("main")).to_contain_text("4111 1111 1111 1111")
-    page.locator("textarea[name=answer]").fill("Please never send a card number. We have removed it.")
+    page.locator("textarea[name=answer]").fill(
+        "Please never send a card number. We have removed it."
+    )
     page.locator("select[name=reason_code]").first.select_option("personal_data")
     page.locator("[name=reason]").first.fill("Card number in the request.")
     page.get_by_role("button", name=re.compile("edit", re.I)).last.click()
@@ -105,7 +109,10 @@ def test_an_author_changes_a_threshold_an_approver_approves_and_the_router_follo
         answer = httpx.post(
             f"{site.url}/v1/chat/completions",
             headers={"authorization": f"Bearer {site.api_key}"},
-            json={"model": "support-triage", "messages": [{"role": "user", "content": "Opening hours?"}]},
+            json={
+                "model": "support-triage",
+                "messages": [{"role": "user", "content": "Opening hours?"}],
+            },
             timeout=30,
         )
         if answer.headers["x-signalbox-policy"] == wanted:

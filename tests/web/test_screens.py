@@ -43,7 +43,10 @@ def decision(site: Site) -> str:
     answer = httpx.post(
         f"{site.url}/v1/chat/completions",
         headers={"authorization": f"Bearer {site.api_key}"},
-        json={"model": "support-triage", "messages": [{"role": "user", "content": "Opening hours?"}]},
+        json={
+            "model": "support-triage",
+            "messages": [{"role": "user", "content": "Opening hours?"}],
+        },
         timeout=30,
     )
     return answer.headers["x-signalbox-decision-id"]
@@ -65,7 +68,9 @@ def test_a_screen_is_accessible_quiet_and_fits(
 ) -> None:
     page = signed_in(who, color_scheme=scheme)
     complaints: list[str] = []
-    page.on("console", lambda m: complaints.append(m.text) if m.type in {"error", "warning"} else None)
+    page.on(
+        "console", lambda m: complaints.append(m.text) if m.type in {"error", "warning"} else None
+    )
     page.on("pageerror", lambda problem: complaints.append(str(problem)))
 
     answer = page.goto(site.url + where.format(decision=decision))
@@ -82,7 +87,9 @@ def test_a_screen_is_accessible_quiet_and_fits(
 @pytest.mark.parametrize("who", ["olivia", "arjun", "petra", "rui", "ada", "sam"])
 def test_the_navigation_offers_only_what_opens(site: Site, signed_in: SignIn, who: str) -> None:
     page = signed_in(who)
-    links = page.locator("nav a[href^='/']").evaluate_all("all => all.map(a => a.getAttribute('href'))")
+    links = page.locator("nav a[href^='/']").evaluate_all(
+        "all => all.map(a => a.getAttribute('href'))"
+    )
 
     answers = {link: page.request.get(site.url + link).status for link in sorted(set(links))}
 

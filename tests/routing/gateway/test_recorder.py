@@ -41,7 +41,11 @@ def writer() -> sealing.Writer:
 
 def made(writer: sealing.Writer, decision_id: UUID) -> sealing.SealedEvent:
     return writer.seal(
-        "decision.made", actor=ROUTER, object=("route", "support"), event_id=decision_id, decision_id=decision_id
+        "decision.made",
+        actor=ROUTER,
+        object=("route", "support"),
+        event_id=decision_id,
+        decision_id=decision_id,
     )
 
 
@@ -94,7 +98,9 @@ async def test_a_lingering_event_is_written_even_when_nobody_waits(
     assert await stored(dsn, decision_id) == ["decision.made"]
 
 
-async def test_a_thousand_events_take_few_commits(recorder: Recorder, writer: sealing.Writer) -> None:
+async def test_a_thousand_events_take_few_commits(
+    recorder: Recorder, writer: sealing.Writer
+) -> None:
     tickets = [recorder.put(made(writer, uuid7())) for _ in range(1000)]
 
     await asyncio.gather(*(recorder.durable(ticket) for ticket in tickets))
@@ -103,7 +109,9 @@ async def test_a_thousand_events_take_few_commits(recorder: Recorder, writer: se
     assert recorder.batches <= 10
 
 
-async def test_a_second_end_is_not_stored(recorder: Recorder, writer: sealing.Writer, dsn: str) -> None:
+async def test_a_second_end_is_not_stored(
+    recorder: Recorder, writer: sealing.Writer, dsn: str
+) -> None:
     decision_id = uuid7()
     await recorder.durable(recorder.put(made(writer, decision_id), ended(writer, decision_id)))
 
@@ -124,7 +132,9 @@ async def test_a_text_is_stored_in_the_commit_of_its_decision(
     await recorder.durable(recorder.put(made(writer, decision_id), payloads=[sealed]))
 
     async with await psycopg.AsyncConnection.connect(dsn) as connection:
-        rows = await connection.execute("SELECT ciphertext FROM audit.payload WHERE id = %s", (sealed.id,))
+        rows = await connection.execute(
+            "SELECT ciphertext FROM audit.payload WHERE id = %s", (sealed.id,)
+        )
         assert (await rows.fetchone())[0] == sealed.ciphertext  # type: ignore[index]
 
 

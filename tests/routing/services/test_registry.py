@@ -50,9 +50,14 @@ def test_nonsense_is_refused_in_words(people: dict[str, Any], wrong: dict[str, A
         )
 
 
-def test_a_new_price_is_a_new_price_version(people: dict[str, Any], backends: dict[str, Backend]) -> None:
+def test_a_new_price_is_a_new_price_version(
+    people: dict[str, Any], backends: dict[str, Backend]
+) -> None:
     changed = registry.change_backend(
-        backend=backends["small"], by=people["olivia"], reason="new list", output_usd_per_mtok=Decimal(1)
+        backend=backends["small"],
+        by=people["olivia"],
+        reason="new list",
+        output_usd_per_mtok=Decimal(1),
     )
 
     assert changed.price_version == 2

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from datetime import timedelta
-
 from django.utils import timezone
 
 from accounts.services import keys
@@ -32,7 +31,9 @@ def test_every_change_that_matters_raises_the_revision(
     before = snapshots.current_revision()
     olivia = people["olivia"]
     acts = {
-        "switch": lambda: registry.engage_switch(scope="public", target="", by=olivia, reason="test"),
+        "switch": lambda: registry.engage_switch(
+            scope="public", target="", by=olivia, reason="test"
+        ),
         "key": lambda: keys.create_key(by=olivia, reason="test", name="app", owner="team"),
         "state": lambda: registry.set_backend_state(
             backend=backends["small"], state="draining", by=olivia, reason="test"
@@ -76,7 +77,9 @@ def test_a_revoked_key_is_not_in_it(people: dict[str, Any], active_version: Any)
     assert compile_snapshot(snapshots.build_document()).keys == {}
 
 
-def test_the_key_is_found_by_the_digest_of_its_text(people: dict[str, Any], active_version: Any) -> None:
+def test_the_key_is_found_by_the_digest_of_its_text(
+    people: dict[str, Any], active_version: Any
+) -> None:
     from accounts.secrets import fingerprint
 
     key, text = keys.create_key(by=people["olivia"], reason="test", name="app", owner="team")

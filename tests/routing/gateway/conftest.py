@@ -1,0 +1,155 @@
+"""The live API in this process, on a real database, with scripted backends on real sockets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from routing.adapters.egress import Guard
+from routing.gateway.application import Gateway, dsn_of
+from routing.services.snapshots import digest_of
+from tests.faults.upstream import Upstream
+from tests.routing.conftest import ALL_CLASSES, policy_document
+
+KEY = "test-key"
+START = Callable[..., Awaitable["Live"]]
+
+
+def snapshot_document(ports: dict[str, int], **changed: Any) -> dict[str, Any]:
+    """Two private backends, one route, one key. ``changed`` replaces parts of the policy."""
+    backends = [
+        {
+            "name": name,
+            "tier": "slm" if name == "small" else "llm",
+            "boundary": "public" if name == "cloud" else "private",
+            "region": "",
+            "state": "active",
+            "base_url": f"http://127.0.0.1:{port}/v1",
+            "upstream_model": "theirs",
+            "secret_ref": "",
+            "data_classes": ALL_CLASSES,
+            "capabilities": ["stream", "json", "tools", "images"],
+            "context_window": 32_000,
+            "max_output_tokens": 100,
+            "max_in_flight": 50,
+            "price_in": "1.00",
+            "price_out": "2.00",
+            "price_version": 1,
+            "signoffs": changed.get("signoffs", {}) if name == "cloud" else {},
+        }
+        for name, port in ports.items()
+    ]
+    parts: dict[str, Any] = {
+        "fallbacks": {"failure": {"small": ["large"]}},
+        "limits": {
+            "deadline_ms": 3000,
+            "first_token_ms": 800,
+            "stream_idle_ms": 800,
+            "attempts": 3,
+        },
+    }
+    parts |= {name: value for name, value in changed.items() if name != "signoffs"}
+    policy = policy_document(**parts)
+    document = {
+        "backends": backends,
+        "routes": [
+            {
+                "slug": "support",
+                "name": "Support",
+                "data_class": "internal",
+                "capture": "none",
+                "enabled": True,
+                "rollout_pct": 100,
+                "baseline": "large",
+                "created": 1,
+                "policy": {"number": 1, "digest": "sha256:0", "document": policy},
+            }
+        ],
+        "keys": [
+            {
+                "sha256": hashlib.sha256(KEY.encode()).hexdigest(),
+                "public_id": "abcdefgh",
+                "name": "app",
+                "owner": "team",
+                "routes": [],
+                "default_route": "support",
+                "may_pin": True,
+                "boundary_ceiling": "public",
+                "data_class_ceiling": "restricted",
+                "requests_per_minute": 6000,
+                "expires_s": None,
+            }
+        ],
+        "killed": [],
+        "revision": 1,
+    }
+    return {**document, "digest": digest_of(document)}
+
+
+class Live:
+    """A running gateway with its client and the events that it wrote."""
+
+    def __init__(self, gateway: Gateway, dsn: str) -> None:
+        self.gateway = gateway
+        self._dsn = dsn
+        self.client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=gateway),
+            base_url="http://live",
+            headers={"authorization": f"Bearer {KEY}"},
+            timeout=20,
+        )
+
+    async def ask(self, *, stream: bool = False, **headers: str) -> httpx.Response:
+        body = {
+            "model": "support",
+            "stream": stream,
+            "messages": [{"role": "user", "content": "Where is my parcel?"}],
+        }
+        return await self.client.post("/v1/chat/completions", json=body, headers=headers)
+
+    async def ends(self, answer: httpx.Response) -> list[dict[str, Any]]:
+        """The bodies of the terminal events of an answer's decision: there should be one."""
+        decision = answer.headers["x-signalbox-decision-id"]
+        async with await psycopg.AsyncConnection.connect(self._dsn) as connection:
+            rows = await connection.execute(
+                "SELECT convert_from(body, 'UTF8')::json FROM audit.event "
+                "WHERE decision_id = %s AND kind <> 'decision.made'",
+                (decision,),
+            )
+            return [body for (body,) in await rows.fetchall()]
+
+
+@pytest.fixture
+async def start(django_db_setup: None, tmp_path: Path) -> AsyncIterator[START]:
+    """``await start(small=Upstream(...), large=Upstream(...))`` gives a Live."""
+    from django.db import connections
+
+    dsn = dsn_of(connections["default"].settings_dict)
+    async with AsyncExitStack() as stack:
+
+        async def started(changed: dict[str, Any] | None = None, **upstreams: Upstream) -> Live:
+            for upstream in upstreams.values():
+                await stack.enter_async_context(upstream.running())
+            ports = {name: upstream.port for name, upstream in upstreams.items()}
+            gateway = Gateway(
+                dsn=dsn,
+                snapshot_file=tmp_path / "snapshot.json",
+                guard=Guard([f"127.0.0.1:{port}" for port in ports.values()]),
+                url="http://live",
+                body_limit=100_000,
+            )
+            assert await gateway.replica.adopt(
+                snapshot_document(ports, **(changed or {})), keep=False
+            )
+            gateway.recorder.start()
+            stack.push_async_callback(gateway.stop)
+            return Live(gateway, dsn)
+
+        yield started
