@@ -15,12 +15,12 @@ class ReportForm(forms.Form):
     first_day = forms.DateField(
         label="First day",
         help_text="From 00:00 UTC of this day.",
-        widget=forms.DateInput(attrs={"type": "date"}),
+        widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
     )
     last_day = forms.DateField(
         label="Last day",
         help_text="Up to the end of this day, UTC.",
-        widget=forms.DateInput(attrs={"type": "date"}),
+        widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
     )
     reason = forms.CharField(
         label="What it is for",
