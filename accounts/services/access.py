@@ -95,7 +95,7 @@ def signed_out(*, user: User | None, request: HttpRequest | None = None, **_: An
 def sign_in_failed(
     *, credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any
 ) -> None:
-    """A name that belongs to nobody is not written down: it is often a password in the wrong field."""
+    """An unknown name is not written down: it is often a password in the wrong field."""
     given = str(credentials.get("username") or "").replace("\x00", "")[:_NAME]
     is_known = User.objects.filter(Q(username=given)).exists()
     audit.record(

@@ -140,7 +140,7 @@ def create_person(
 
 @transaction.atomic
 def change_roles(*, person: User, by: User, reason: str, roles: Iterable[str]) -> User:
-    """Give a person exactly these roles; their sessions end, so that the new rights hold at once."""
+    """Give a person exactly these roles; their sessions end, so that it holds at once."""
     reason = _check(by=by, reason=reason, person=person)
     granted = _known(roles)
     locked = _locked(person)

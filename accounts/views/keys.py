@@ -111,7 +111,7 @@ def _key_page(
 def _shown_once(
     request: HttpRequest, key: ApiKey, text: str, *, old: ApiKey | None = None
 ) -> HttpResponse:
-    """The only answer that holds the text. No redirect: it must not wait in a session or a cache."""
+    """The only answer with the text. No redirect: it must not wait in a session or a cache."""
     context = {"key": key, "text": text, "old": old}
     answer = render_screen(request, "accounts/key_once.html", context, status=201)
     answer["Cache-Control"] = "no-store"

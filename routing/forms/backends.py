@@ -84,7 +84,7 @@ class BackendForm(forms.Form):
         min_value=0,
         max_digits=12,
         decimal_places=6,
-        help_text="A changed price begins a new price list; costs already recorded stay as they are.",
+        help_text="A changed price begins a new price list; costs already recorded stay.",
     )
     reason = forms.CharField(
         label="Reason, kept in the audit trail",

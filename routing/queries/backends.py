@@ -210,7 +210,8 @@ class BackendPage:
     probe: BackendProbe | None
     speed: Speed
     used_by: Sequence[PolicyVersion]
-    chart: LineChart
+    latency: LineChart
+    failures: LineChart
     probes: int
     failed_probes: int
     troubles: Sequence[Trouble]
@@ -236,6 +237,7 @@ def backend_page(backend: Backend) -> BackendPage:
     seen = list(
         BackendProbe.objects.filter(backend=backend, at__gte=now - DAY).order_by("-at")[:3000]
     )
+    latency, failures = _health_charts(seen, now)
     newest = list(BackendProbe.objects.filter(backend=backend).order_by("-at")[:2])
     return BackendPage(
         backend=backend,
@@ -243,7 +245,8 @@ def backend_page(backend: Backend) -> BackendPage:
         probe=newest[0] if newest else None,
         speed=speed_of_all(now).get(backend.name, Speed()),
         used_by=used_by_names([backend.name])[backend.name],
-        chart=_health_chart(seen, now),
+        latency=latency,
+        failures=failures,
         probes=len(seen),
         failed_probes=sum(not probe.ok for probe in seen),
         troubles=[*_probe_troubles(seen), *_decision_troubles(backend, now)],
@@ -256,39 +259,26 @@ def backend_page(backend: Backend) -> BackendPage:
     )
 
 
-def _health_chart(seen: Sequence[BackendProbe], now: datetime) -> LineChart:
+def _health_charts(seen: Sequence[BackendProbe], now: datetime) -> tuple[LineChart, LineChart]:
     """The slowest answer of each half hour, and how many probes failed in it."""
     slots = DAY // SLOT
     start = now - DAY
     slowest: list[float | None] = [None] * slots
-    failed = [0] * slots
-    is_probed = [False] * slots
+    failed: list[float | None] = [None] * slots
     for probe in seen:
         at = min(slots - 1, int((probe.at - start) / SLOT))
-        is_probed[at] = True
+        failed[at] = (failed[at] or 0) + (not probe.ok)
         if probe.ok:
             slowest[at] = max(slowest[at] or 0, probe.latency_ms)
-        else:
-            failed[at] += 1
     labels = [f"{start + SLOT * (at + 1):%H:%M}" for at in range(slots)]
-    return line_chart(
-        [
-            Series(
-                name="Slowest answer, ms",
-                points=tuple(
-                    Point(label=label, value=value)
-                    for label, value in zip(labels, slowest, strict=True)
-                ),
-            ),
-            Series(
-                name="Failed probes",
-                points=tuple(
-                    Point(label=label, value=count if was_probed else None)
-                    for label, count, was_probed in zip(labels, failed, is_probed, strict=True)
-                ),
-            ),
-        ]
-    )
+
+    def chart(name: str, values: Sequence[float | None], unit: str = "") -> LineChart:
+        points = tuple(
+            Point(label=label, value=value) for label, value in zip(labels, values, strict=True)
+        )
+        return line_chart([Series(name=name, points=points)], unit=unit)
+
+    return chart("Slowest answer", slowest, " ms"), chart("Failed probes", failed)
 
 
 def _probe_troubles(seen: Sequence[BackendProbe]) -> list[Trouble]:

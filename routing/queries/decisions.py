@@ -162,7 +162,7 @@ def page(filters: Filters, before: str = "") -> Page:
 
 
 def count_new(filters: Filters, after: str) -> int:
-    """How many came since `after` (an id, or "" for an empty list), counted up to COUNT_NEW_UP_TO."""
+    """How many came since `after` (an id, or "" for all), counted up to COUNT_NEW_UP_TO."""
     found = matching(filters)
     if place := _uuid(after):
         found = found.filter(pk__gt=place)

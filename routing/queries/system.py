@@ -159,7 +159,5 @@ def _replica(replica: Replica, expected: str, now: datetime) -> ReplicaRow:
 def _setting(name: str, may_show: bool, means: str) -> Setting:
     value: Any = os.environ.get(name)
     if value is None:
-        shown = "not set"
-    else:
-        shown = value if may_show else "set, not shown"
-    return Setting(name=name, value=shown, means=means)
+        return Setting(name=name, value="not set", means=means)
+    return Setting(name=name, value=value if may_show else "set, not shown", means=means)

@@ -45,7 +45,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """How a decision came out again. `caveats` says in words what could not be exactly as it was."""
+    """How a decision came out again. `caveats` says in words what could not be as it was."""
 
     version: PolicyVersion
     is_same_version: bool

@@ -1,4 +1,4 @@
-"""What the operate screens share in their templates: stopped traffic, outcomes, money per million."""
+"""What the templates of the operate screens share: stopped traffic, outcomes, filters."""
 
 from __future__ import annotations
 

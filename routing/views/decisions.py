@@ -110,7 +110,7 @@ def decision(request: HttpRequest, decision_id: UUID) -> HttpResponse:
 @require_POST
 @needs("routing.view_payload")
 def reveal(request: HttpRequest, decision_id: UUID) -> HttpResponse:
-    """Show a stored text to a person who may read it; the reading is in the trail before the text."""
+    """Show a stored text to a person who may read it; the reading is recorded first."""
     page = decision_page(decision_id)
     wanted = request.POST.get("payload", "")
     kept = {str(payload_id): payload_id for payload_id, _ in page.texts}
