@@ -12,7 +12,7 @@ from django.utils import timezone
 from routing.engine import classifier, signals
 from routing.engine.decide import compile_policy, decide
 from routing.engine.document import parse_policy
-from routing.engine.explain import Change
+from routing.engine.explain import Change, changes
 from routing.engine.first_weights import FIRST_CLASSIFIER
 from routing.engine.types import Decision, Facts
 from routing.models import KillSwitch, PolicyVersion
@@ -82,9 +82,12 @@ def simulate(*, version: PolicyVersion, request: Request) -> Simulated:
         needs=frozenset(word for name, word in _NEEDS if measured.get(name) is True),
         boundary_ceiling="public" if request.may_use_public else "private",
         killed=killed_for(version.route.slug),
+        failed_signals=signals.unmeasured(measured),
     )
     return Simulated(
-        decision=decide(compiled, facts, registry_facts()), contributions=contributions
+        decision=decide(compiled, facts, registry_facts()),
+        contributions=contributions,
+        nearest=changes(compiled, facts),
     )
 
 

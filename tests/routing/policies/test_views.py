@@ -480,8 +480,9 @@ def test_the_document_of_another_route_is_refused(author: Client, active_version
 def test_a_simulation_shows_the_decision_and_stores_nothing(
     active_version: PolicyVersion, people: People
 ) -> None:
+    client = signed_in(people, "ada")
     before = Event.objects.count()
-    answer = signed_in(people, "ada").post(
+    answer = client.post(
         url("simulate-version", active_version),
         {"prompt": "Where is my order?", "data_class": "internal"},
     )
