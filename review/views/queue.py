@@ -7,9 +7,11 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET, require_POST
 
+from review.errors import TooManyClaims
 from review.services import cases
 from review.views.screen import place_of, queue_url, show
 from screens.access import needs
+from screens.answers import status_of
 from screens.pages import redirect_303
 
 
@@ -29,7 +31,10 @@ def _chosen(request: HttpRequest) -> UUID | None:
 @require_POST
 @needs("review.decide")
 def claim_next(request: HttpRequest) -> HttpResponse:
-    case = cases.claim_next(by=request.user)
+    try:
+        case = cases.claim_next(by=request.user)
+    except TooManyClaims as problem:
+        return show(request, None, problem=problem, status=status_of(problem))
     if case is None:
         return redirect_303(request, queue_url(request), "No case waits for you.")
     return redirect_303(request, place_of(request, case), "The next case is yours for 10 minutes.")

@@ -190,6 +190,21 @@ def test_next_case_says_so_when_nothing_waits(as_: Any) -> None:
     assert "No case waits for you." in text_of(answer)
 
 
+def test_who_holds_enough_cases_is_told_so_on_the_queue(
+    as_: Any, case_of: Any, people: Any
+) -> None:
+    for _ in range(4):
+        case_of()
+    for _ in range(3):
+        cases.claim_next(by=people["rui"])
+
+    answer = as_("rui").post(reverse("claim-next"))
+
+    assert answer.status_code == 403
+    assert "You hold as many cases as one person may." in text_of(answer)
+    assert 'id="cases"' in text_of(answer)
+
+
 def test_an_auditor_gets_no_buttons_and_no_tab_of_their_own(as_: Any, case_of: Any) -> None:
     case = case_of(made=True)
 
