@@ -66,7 +66,7 @@ def _people(known: dict[str, str]) -> list[dict[str, Any]]:
             username=name, defaults={"full_name": full_name, "job": job}
         )
         password = known.get(name) or secrets.token_urlsafe(12)
-        if is_new or not user.check_password(password):
+        if is_new or name not in known:
             user.set_password(password)
             user.save()
         if is_new:
