@@ -156,7 +156,7 @@ def test_the_text_is_not_shown_to_who_just_loads_the_page(as_: Any, mine: Any) -
 
 def test_no_decision_is_chosen_beforehand_and_none_is_larger(as_: Any, mine: Any) -> None:
     page = text_of(as_("rui").post(url("reveal-case", mine)))
-    choices = page.split('class="choices"')[1].split("How it was decided")[0]
+    choices = page.split('class="choices no-print"')[1].split("How it was decided")[0]
 
     assert choices.count('<details name="verdict">') == 4
     assert '<details name="verdict" open' not in choices
@@ -166,7 +166,7 @@ def test_no_decision_is_chosen_beforehand_and_none_is_larger(as_: Any, mine: Any
 
 def test_enter_in_a_field_sends_nothing(as_: Any, mine: Any) -> None:
     page = text_of(as_("rui").post(url("reveal-case", mine)))
-    choices = page.split('class="choices"')[1].split("How it was decided")[0]
+    choices = page.split('class="choices no-print"')[1].split("How it was decided")[0]
 
     kinds = set(re.findall(r'<input type="(\w+)"', choices))
     assert kinds == {"hidden"}
