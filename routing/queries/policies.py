@@ -21,6 +21,7 @@ from routing.services import policies
 from routing.services.documents import rules_of
 from screens.access import may, roles_that_may
 from screens.errors import NotFound
+from screens.navigation import badge
 
 State = PolicyVersion.State
 _RULE_PATH = re.compile(r"rules\[(\d+)\]")
@@ -227,3 +228,16 @@ def _why_not(state: str, is_own: bool, may_approve: bool, has_judged: bool) -> s
     if not may_approve:
         return "Your roles do not include approving a policy."
     return "You have given your verdict on this version." if has_judged else ""
+
+
+@badge("routes", "waiting for your approval")
+def waiting_for(person: Any) -> int | None:
+    """How many versions this person could approve now; None for people who approve nothing."""
+    if not may(person, "routing.approve_policy"):
+        return None
+    return (
+        PolicyVersion.objects.filter(state=State.IN_REVIEW)
+        .exclude(author=person)
+        .exclude(approvals__by=person)
+        .count()
+    )

@@ -46,6 +46,14 @@ def revision_of(request: HttpRequest) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
 
 
+def shown_revision(request: HttpRequest, draft: PolicyVersion) -> int:
+    """The revision for the next sending: a page that is shown again keeps the one it began from.
+
+    Otherwise pressing Save a second time would overwrite what another tab has stored.
+    """
+    return revision_of(request) if request.method == "POST" else draft.revision
+
+
 def faults_of(document: Document) -> list[Any]:
     """What the language cannot hold. Such a document is never stored, only shown again."""
     try:
@@ -88,6 +96,7 @@ def section_page(
 ) -> HttpResponse:
     """Show a form of one section, or save it: 303, or the same page with 409 or 422."""
     values = {"draft": draft, "route": draft.route, "form": form, **(context or {})}
+    values["revision"] = shown_revision(request, draft)
     status = 200
     if request.method == "POST":
         status = 422

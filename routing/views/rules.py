@@ -28,6 +28,7 @@ from routing.views.drafts import (
     faults_of,
     own_draft,
     save,
+    shown_revision,
 )
 from screens.access import needs
 from screens.errors import Conflict
@@ -63,6 +64,7 @@ def _rule_page(
     )
     context: dict[str, Any] = {
         "draft": draft,
+        "revision": shown_revision(request, draft),
         "route": draft.route,
         "rule": rule,
         "place": place_of(draft.document, own_id) + 1
