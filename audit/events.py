@@ -151,6 +151,7 @@ OBJECTS: Final = {
     "policy_version": "policy version",
     "report": "report",
     "route": "route",
+    "screen": "screen",
     "signoff": "sign-off",
     "version": "policy version",
 }

@@ -21,7 +21,7 @@ from django.db.models.expressions import RawSQL
 from audit import anchors, merkle
 from audit.doctor import lag_of
 from audit.errors import LedgerFault
-from audit.events import kinds_of
+from audit.events import OBJECTS, kinds_of
 from audit.ids import terminal_id
 from audit.models import Checkpoint, Event, Leaf, SigningKey, Verification
 from audit.sequencer import NODE_BITS
@@ -105,16 +105,17 @@ def matching(filters: Filters) -> QuerySet[Event]:
             events = events.filter(**{name: value})
     if filters.group:
         events = events.filter(kind__in=kinds_of(filters.group))
-    if filters.object_type:
-        events = events.filter(object_type=filters.object_type)
+    if filters.object_type or filters.object_id:
+        # An id alone is looked for under every known type: the index begins with the type.
+        types = [filters.object_type] if filters.object_type else list(OBJECTS)
+        events = events.filter(object_type__in=types)
         events = events.extra(where=[_NOT_BULK])  # noqa: S610 - a constant
         if filters.object_id:
             events = events.filter(object_id=filters.object_id)
-    elif filters.object_id:
-        events = events.filter(object_id=filters.object_id)
     if filters.decision_id:
         decision = _uuid(filters.decision_id)
-        events = events.filter(_of_decision(decision)) if decision else events.none()
+        found = events_of_decision(decision) if decision else []
+        events = events.filter(pk__in=[item.pk for item in found])
     if filters.text:
         events = events.filter(
             RawSQL(
@@ -157,17 +158,6 @@ def _read_cursor(cursor: str) -> tuple[datetime, UUID] | None:
 
 def event(event_id: UUID) -> Event | None:
     return Event.objects.filter(pk=event_id).first()
-
-
-def _of_decision(decision_id: UUID) -> Q:
-    own = Q(pk__in=[decision_id, terminal_id(decision_id)])
-    about = Q(
-        pk__in=RawSQL(  # noqa: S611 - a constant and a parameter
-            f"SELECT id FROM audit.event WHERE decision_id = %s AND {_NOT_BULK}",  # noqa: S608
-            (decision_id,),
-        )
-    )
-    return own | about
 
 
 def events_of_decision(decision_id: UUID) -> list[Event]:
