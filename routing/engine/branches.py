@@ -102,7 +102,7 @@ def prepare(
                 path=f"rules[{place}]",
                 outcome=rule.then,
                 own=own,
-                reached=(own, *earlier),
+                reached=(*earlier, own),
             )
         )
         if not may_pass_on(rule.then):

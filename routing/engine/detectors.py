@@ -19,9 +19,9 @@ _EMAIL = re.compile(
 )
 _PHONES = (
     re.compile(r"(?<![\w+])\+\d{1,3}[ ./-]?\(?\d{1,4}\)?(?:[ ./-]?\d{2,4}){2,4}(?!\d)"),
-    re.compile(r"(?<![\w+])00[1-9]\d{0,2}[ ./-]\d{1,4}(?:[ ./-]?\d{2,4}){2,4}(?!\d)"),
+    re.compile(r"(?<![\w+])(?<!\d )00[1-9]\d{0,2}[ ./-]\d{1,4}(?:[ ./-]?\d{2,4}){2,4}(?!\d)"),
     re.compile(r"(?<![\w.])(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[-.])[2-9]\d{2}[-.]\d{4}(?!\d)"),
-    re.compile(r"(?<![\w.])0\d{2,4}[ /-]\d{3,4}[ -]?\d{3,5}(?!\d)"),
+    re.compile(r"(?<![\w.])(?<!\d )0\d{2,4}[ /-]\d{3,4}[ -]?\d{3,5}(?!\d)"),
 )
 _CARD = re.compile(r"(?<![\d.,])[2-6]\d{3}(?:[ -]?\d){9,15}(?!\d)")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?")
@@ -105,7 +105,7 @@ def _is_iban(text: str) -> bool:
 def _is_card(text: str) -> bool:
     number = _digits(text)
     return (
-        13 <= len(number) <= 19 and _card_prefix(number) and _luhn(number) and len(set(number)) > 2
+        13 <= len(number) <= 19 and _card_prefix(number) and _luhn(number) and len(set(number)) > 1
     )
 
 

@@ -18,11 +18,11 @@ from routing.engine.policy import Condition, Test
 from routing.engine.registry import BOOL, INT, NUMBER, TAGS, Registry, Signal
 from routing.engine.types import SignalValue
 
-# A formula: (LITERAL, variable, mask), (AND, parts), (OR, parts); TRUE is an empty AND.
+# A formula: (LITERAL, variable, mask), or (AND or OR, parts, bits of the variables in them).
 LITERAL, AND, OR = 0, 1, 2
 Formula = tuple[Any, ...]
-TRUE: Formula = (AND, ())
-FALSE: Formula = (OR, ())
+TRUE: Formula = (AND, (), 0)
+FALSE: Formula = (OR, (), 0)
 
 MAX_NODES = 50_000
 _FACT_ALWAYS_GIVEN = "data_class"
@@ -140,15 +140,21 @@ class Space:
                 if known is not None:
                     mask = known & mask if kind == AND else known | mask
                 masks[variable] = mask
-            elif part == (other, ()):
+            elif not part[1]:
+                # The other constant decides; an empty group of this kind was flattened away.
                 return part
             else:
                 rest.append(part)
         literals = [self._masked(variable, mask) for variable, mask in masks.items()]
-        if (other, ()) in literals:
-            return (other, ())
-        joined = [literal for literal in literals if literal != (kind, ())] + rest
-        return joined[0] if len(joined) == 1 else (kind, tuple(joined))
+        if any(literal[0] == other for literal in literals):
+            return FALSE if kind == AND else TRUE
+        joined = [literal for literal in literals if literal[0] == LITERAL] + rest
+        if len(joined) == 1:
+            return joined[0]
+        bits = 0
+        for part in joined:
+            bits |= 1 << part[1] if part[0] == LITERAL else part[2]
+        return (kind, tuple(joined), bits)
 
     def negated(self, formula: Formula) -> Formula:
         if formula[0] == LITERAL:
@@ -161,61 +167,31 @@ class Space:
     def solve(self, formulas: Iterable[Formula]) -> list[int] | None:
         """Masks of which every choice satisfies all formulas, or None. Raises Undecided."""
         self.nodes = 0
-        return self._solve(list(self.full), list(formulas))
+        return self._solve(list(self.full), [], list(formulas))
 
     def can_hold(self, *formulas: Formula) -> bool:
         return self.solve(formulas) is not None
 
-    def _solve(self, masks: list[int], pending: list[Formula]) -> list[int] | None:
+    def _solve(
+        self, masks: list[int], groups: list[Formula], asserted: list[Formula]
+    ) -> list[int] | None:
         self.nodes += 1
         if self.nodes > MAX_NODES:
             raise Undecided
-        open_groups = self._propagate(masks, pending)
+        open_groups = _propagate(masks, groups, asserted)
         if open_groups is None:
             return None
         if not open_groups:
             return masks
         place = min(range(len(open_groups)), key=lambda at: len(open_groups[at][1]))
-        group = open_groups.pop(place)
+        group, others = open_groups[place], open_groups[:place] + open_groups[place + 1 :]
         excluded: list[Formula] = []
         for part in group[1]:
-            found = self._solve(list(masks), [part, *excluded, *open_groups])
+            found = self._solve(list(masks), others, [*excluded, part])
             if found is not None:
                 return found
             excluded.append(self.negated(part))
         return None
-
-    def _propagate(self, masks: list[int], pending: list[Formula]) -> list[Formula] | None:
-        """Narrow the masks until nothing more follows; the groups still open, or None."""
-        while True:
-            narrowed = False
-            open_groups: list[Formula] = []
-            while pending:
-                part = pending.pop()
-                kind = part[0]
-                if kind == LITERAL:
-                    before = masks[part[1]]
-                    after = before & part[2]
-                    if not after:
-                        return None
-                    if after != before:
-                        masks[part[1]] = after
-                        narrowed = True
-                elif kind == AND:
-                    pending.extend(part[1])
-                else:
-                    left = _left_open(part, masks)
-                    if left is None:
-                        continue
-                    if not left:
-                        return None
-                    if len(left) == 1:
-                        pending.append(left[0])
-                    else:
-                        open_groups.append(part if len(left) == len(part[1]) else (OR, left))
-            if not narrowed or not open_groups:
-                return open_groups
-            pending = open_groups
 
     # witnesses
 
@@ -237,6 +213,50 @@ class Space:
                         found[name] = cell
                     break
         return found
+
+
+def _propagate(
+    masks: list[int], groups: list[Formula], asserted: list[Formula]
+) -> list[Formula] | None:
+    """Narrow the masks until nothing more follows; the OR groups still open, or None.
+
+    `groups` were open under these masks before `asserted` came; only those that speak of a
+    narrowed variable are looked at again.
+    """
+    fresh: list[Formula] = []
+    touched = 0
+    while True:
+        while asserted:
+            part = asserted.pop()
+            if part[0] == LITERAL:
+                before = masks[part[1]]
+                masks[part[1]] = after = before & part[2]
+                if not after:
+                    return None
+                if after != before:
+                    touched |= 1 << part[1]
+            elif part[0] == AND:
+                asserted.extend(part[1])
+            else:
+                fresh.append(part)
+        if not touched and not fresh:
+            return groups
+        kept: list[Formula] = []
+        look_at = fresh
+        for group in groups:
+            (look_at if group[2] & touched else kept).append(group)
+        fresh, touched = [], 0
+        for group in look_at:
+            left = _left_open(group, masks)
+            if left is None:
+                continue
+            if not left:
+                return None
+            if len(left) > 1:
+                kept.append(group if len(left) == len(group[1]) else (OR, left, group[2]))
+            else:
+                asserted.append(left[0])
+        groups = kept
 
 
 def _left_open(group: Formula, masks: list[int]) -> tuple[Formula, ...] | None:
