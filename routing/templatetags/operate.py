@@ -29,9 +29,9 @@ def outcome_tone(outcome: str) -> str:
 
 
 @register.filter
-def ms(microseconds: int | None) -> float | None:
-    """Microseconds as milliseconds, for the filter duration_ms."""
-    return None if microseconds is None else microseconds / 1000
+def ms(microseconds: Any) -> float | None:
+    """Microseconds as milliseconds, for the filter duration_ms; what is not there stays nothing."""
+    return microseconds / 1000 if isinstance(microseconds, int | float) else None
 
 
 @register.simple_tag
