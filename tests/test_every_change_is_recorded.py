@@ -16,6 +16,11 @@ APPS = ("accounts", "routing", "review", "audit")
 
 # Writes that are no act of anybody: each says where its act is recorded.
 EXEMPT = {
+    "accounts.services.access.begin_attempt": "the sign-in itself is recorded, well or failed",
+    "accounts.services.access.clear_attempts": "the sign-in itself is recorded",
+    "review.services.transitions.move": "each caller records the transition that it makes",
+    "accounts.services.access.begin_attempt": "a counter; person.sign_in_failed says what happened",
+    "accounts.services.access.clear_attempts": "a counter; person.signed_in says what happened",
     "routing.services.snapshots.acknowledge": "a replica's heartbeat",
     "routing.services.holds.answer_hold": "part of the transaction of review.decided",
     "routing.services.holds.expire_hold": "the decision's terminal event and review.expired say it",
@@ -23,13 +28,12 @@ EXEMPT = {
     "routing.services.holds.store_candidate": "the attempt is in the decision's terminal event",
     "routing.services.holds.note_no_candidate": "the attempt is in the decision's terminal event",
     "routing.services.holds.note_delivery": "the decision's terminal event says it",
-    "routing.services.holds.notify": "a wake-up; nothing is stored",
     "routing.services.projection.follow": "derived from the trail",
     "routing.services.projection.rebuild": "derived from the trail",
 }
 WRITES = {
     "create", "update", "delete", "save", "bulk_create", "get_or_create", "update_or_create",
-    "set_password", "add", "remove", "set", "store", "execute",
+    "set_password", "store",
 }  # fmt: skip
 
 

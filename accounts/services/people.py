@@ -47,7 +47,7 @@ def _facts(person: User) -> dict[str, Any]:
 
 def roles_held(person: User) -> list[str]:
     """The roles of a person, read afresh and also of one who is not active."""
-    names = set(Group.objects.filter(user=person).values_list("name", flat=True))
+    names = list(Group.objects.filter(user=person).values_list("name", flat=True))
     return [slug for slug in ROLES if slug in names]
 
 

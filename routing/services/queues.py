@@ -24,7 +24,7 @@ def depths() -> Depths:
         settings.BROKER_URL, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
     )
     try:
-        return Depths(waiting=tuple((name, int(client.llen(name))) for name in QUEUES))  # type: ignore[arg-type]
+        return Depths(waiting=tuple((name, int(client.llen(name))) for name in QUEUES))
     except redis.RedisError as problem:
         return Depths(problem=f"The broker cannot be asked: {type(problem).__name__}.")
     finally:

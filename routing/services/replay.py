@@ -126,15 +126,13 @@ def _signals(recorded: Mapping[str, Any], registry: Registry) -> dict[str, Signa
 
 
 def _facts(details: Mapping[str, Any], signals: Mapping[str, SignalValue]) -> Facts:
-    known = details["facts"]
-    sets = ("needs", "killed", "failed_signals", "capped_rules", "regions")
-    plain = {name: value for name, value in known.items() if name not in sets}
-    return Facts(
-        signals=signals,
-        data_class=details["decision"]["trace"]["signals"]["data_class"],
-        **plain,
-        **{name: frozenset(known[name]) for name in sets if name in known},
-    )
+    """The facts as they were; what an older release did not record keeps its default."""
+    known: dict[str, Any] = {
+        name: frozenset(value) if isinstance(value, list) else value
+        for name, value in details["facts"].items()
+    }
+    data_class = details["decision"]["trace"]["signals"]["data_class"]
+    return Facts(signals=signals, data_class=data_class, **known)
 
 
 def _version(label: str) -> PolicyVersion:
