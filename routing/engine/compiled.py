@@ -36,8 +36,8 @@ class CompiledInvariant:
     backend: tuple[Check, ...]
     only_data_class: bool
 
-    def forbids(self, signals: Mapping[str, SignalValue], backend: BackendFacts) -> bool:
-        return self.applies_to(backend) and all(check(signals) is None for check in self.signals)
+    def holds(self, signals: Mapping[str, SignalValue]) -> bool:
+        return all(check(signals) is None for check in self.signals)
 
     def applies_to(self, backend: BackendFacts) -> bool:
         seen: dict[str, SignalValue] = {

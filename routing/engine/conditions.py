@@ -81,12 +81,14 @@ _AS_SET = frozenset({"in", "not_in", "contains_any", "contains_none", "contains_
 def compile_test(test: Test, registry: Registry) -> Check:
     """The check of one comparison."""
     name, operator, constant = test.signal, test.operator, test.constant
-    make = Leaf._make
+    # What NamedTuple's own constructors do, at a third of their cost: this is the hottest line.
+    new = tuple.__new__
     if operator == "present":
-        return lambda signals: None if name in signals else make((name, operator, constant, None))
+        missing = Leaf(name, operator, constant, None)
+        return lambda signals: None if name in signals else missing
     if operator == "absent":
         return lambda signals: (
-            make((name, operator, constant, signals[name])) if name in signals else None
+            new(Leaf, (name, operator, constant, signals[name])) if name in signals else None
         )
     signal = registry.get(name)
     absent = signal.absent_as if signal else None
@@ -103,7 +105,7 @@ def compile_test(test: Test, registry: Registry) -> Check:
         except (TypeError, ArithmeticError, AttributeError):
             # A value of the wrong type is no match; a decision never fails on its input.
             value = str(value)
-        return make((name, operator, constant, value))
+        return new(Leaf, (name, operator, constant, value))
 
     return check
 

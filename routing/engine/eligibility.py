@@ -6,10 +6,11 @@ not well.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
 
-from routing.engine.compiled import CompiledPolicy
+from routing.engine.compiled import CompiledInvariant, CompiledPolicy
 from routing.engine.types import BackendFacts, Facts
 
 MILLION = Decimal(1_000_000)
@@ -45,11 +46,13 @@ def may_send(
             return "not_signed_off"
         if expiry <= now_s:
             return "sign_off_expired"
-    if policy is not None and policy.invariants:
-        seen = {"data_class": data_class}
-        for invariant in policy.invariants:
-            if invariant.only_data_class and invariant.forbids(seen, backend):
-                return "data_class"
+    if policy is not None and any(
+        invariant.only_data_class
+        and invariant.holds({"data_class": data_class})
+        and invariant.applies_to(backend)
+        for invariant in policy.invariants
+    ):
+        return "data_class"
     return None
 
 
@@ -65,17 +68,22 @@ def rejection(
     data_class: str,
     policy: CompiledPolicy,
     max_cost_usd: Decimal | None = None,
+    invariants: Sequence[CompiledInvariant] | None = None,
 ) -> str | None:
-    """Why this backend may not take this request, from the closed list, or None."""
+    """Why this backend may not take this request, from the closed list, or None.
+
+    `invariants` are those of `invariants_on()`, for callers that ask about several backends.
+    """
     if backend.state != "active" or policy.route in facts.killed:
         return "disabled"
     reason = may_send(backend, data_class, facts.now_s, facts.boundary_ceiling, facts.killed)
     if reason is not None:
         return reason
     signals = facts.signals
-    if policy.invariants:
-        seen = {**signals, "data_class": data_class}
-        if any(invariant.forbids(seen, backend) for invariant in policy.invariants):
+    if invariants is None:
+        invariants = invariants_on(facts, data_class, policy)
+    for invariant in invariants:
+        if invariant.applies_to(backend):
             return "data_class"
     if facts.regions and backend.region not in facts.regions:
         return "region"
@@ -94,6 +102,16 @@ def rejection(
     if not backend.healthy:
         return "unhealthy"
     return "cooldown" if backend.cooling else None
+
+
+def invariants_on(
+    facts: Facts, data_class: str, policy: CompiledPolicy
+) -> Sequence[CompiledInvariant]:
+    """The invariants whose signals this request has; they forbid the backends they name."""
+    if not policy.invariants:
+        return ()
+    seen = {**facts.signals, "data_class": data_class}
+    return [invariant for invariant in policy.invariants if invariant.holds(seen)]
 
 
 def is_wider(backend: BackendFacts, than: str) -> bool:

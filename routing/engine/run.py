@@ -5,18 +5,17 @@ Nothing here may widen a boundary: every name passes `eligibility.rejection` bef
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 from routing.engine.compiled import (
+    CompiledInvariant,
     CompiledPolicy,
     CompiledRule,
-    compile_outcome,
-    strictness,
 )
-from routing.engine.conditions import compile_test, may_hold
-from routing.engine.eligibility import is_killed, is_wider, rejection
-from routing.engine.policy import BASELINE_RULE, DEFAULT_RULE, FAILURE_RULE, Outcome, Test
-from routing.engine.registry import CLASSIFIER_SIGNALS
+from routing.engine.eligibility import invariants_on, is_killed, is_wider, rejection
+from routing.engine.matching import Matching
+from routing.engine.policy import BASELINE_RULE, DEFAULT_RULE, Outcome
 from routing.engine.telling import tell
 from routing.engine.types import (
     BackendFacts,
@@ -24,8 +23,6 @@ from routing.engine.types import (
     Decision,
     Facts,
     HoldTerms,
-    RuleTrace,
-    SignalValue,
     Trace,
 )
 
@@ -41,108 +38,31 @@ _DIVERTED = {
 }
 
 
-class Run:
-    """The working state of one decision."""
+class Run(Matching):
+    """The working state of one decision, from its rule to its backend."""
 
-    __slots__ = (
-        "backends",
-        "cause",
-        "data_class",
-        "facts",
-        "failed",
-        "policy",
-        "rules",
-        "settled",
-        "signals",
-        "verdicts",
-    )
+    __slots__ = ("_invariants", "settled", "verdicts")
 
     def __init__(
         self, policy: CompiledPolicy, facts: Facts, backends: Mapping[str, BackendFacts]
     ) -> None:
-        self.policy = policy
-        self.facts = facts
-        self.backends = backends
-        self.data_class = facts.data_class
-        self.signals: dict[str, SignalValue] = {**facts.signals, "data_class": facts.data_class}
-        self.failed = facts.failed_signals
-        if facts.classifier_failed:
-            self.failed = self.failed | CLASSIFIER_SIGNALS
-        for name in self.failed:
-            self.signals.pop(name, None)
-        self.rules: list[RuleTrace] = []
+        super().__init__(policy, facts, backends)
         self.verdicts: dict[str, CandidateTrace] = {}
-        self.cause = ""
         self.settled: CompiledRule | None = None
+        self._invariants: tuple[str, Sequence[CompiledInvariant]] | None = None
 
-    # rules
-
-    def match(self, start: int) -> CompiledRule:
-        """The first rule from `start` on that holds, else the default; the way is traced."""
-        if self.failed:
-            return self._match_without(start)
-        signals, traced = self.signals, self.rules
-        for rule in self.policy.rules[start:]:
-            failing = rule.check(signals)
-            if failing is None:
-                traced.append(rule.matched)
-                return rule
-            traced.append(RuleTrace(rule.id, rule.name, "no_match", failing))
-        return self.policy.default
-
-    def _match_without(self, start: int) -> CompiledRule:
-        """As `match`, where signals failed: a rule that needed one brings the strictest reading."""
-        undecided: list[CompiledRule] = []
-        needed: set[str] = set()
-        settled = self.policy.default
-        for rule in self.policy.rules[start:]:
-            failing = rule.check(self.signals)
-            if failing is None:
-                self.rules.append(rule.matched)
-                settled = rule
-                break
-            self.rules.append(RuleTrace(rule.id, rule.name, "no_match", failing))
-            if may_hold(rule.condition, self._holds, self.failed):
-                undecided.append(rule)
-                needed |= self.failed.intersection(
-                    observation.signal for _, observation in rule.observations
-                )
-        return self._strictest(undecided, settled, needed) if undecided else settled
-
-    def _holds(self, test: Test) -> bool:
-        return compile_test(test, self.policy.registry)(self.signals) is None
-
-    def _strictest(
-        self, undecided: list[CompiledRule], settled: CompiledRule, needed: set[str]
-    ) -> CompiledRule:
-        self.cause = "classifier_unavailable"
-        possible = [*undecided, settled]
-        for rule in possible:
-            self._raise_class(rule.outcome)
-        configured = self._on_failure() if needed <= CLASSIFIER_SIGNALS else None
-        if configured is not None:
-            possible = [configured, settled]
-        # `max` keeps the first of equals: the configured way out, or the earlier rule.
-        return max(possible, key=lambda rule: strictness(rule.outcome, self.backends))
-
-    def _on_failure(self) -> CompiledRule | None:
-        stated = self.policy.policy.on_classifier_failure
-        outcome = stated.get(self.data_class) or stated.get("default")
-        if outcome is None:
-            return None
-        return compile_outcome(self.policy, FAILURE_RULE, "On classifier failure", outcome)
-
-    def _raise_class(self, outcome: Outcome) -> None:
-        if outcome.data_class is not None:
-            self.data_class = self.policy.registry.stricter(self.data_class, outcome.data_class)
-
-    # outcomes
+    def _rejection(self, backend: BackendFacts, cap: Decimal | None = None) -> str | None:
+        known = self._invariants
+        if known is None or known[0] != self.data_class:
+            on = invariants_on(self.facts, self.data_class, self.policy)
+            known = self._invariants = (self.data_class, on)
+        return rejection(backend, self.facts, self.data_class, self.policy, cap, known[1])
 
     def resolve(self, rule: CompiledRule) -> Decision:
         """Follow a matched rule to a backend, or to the way out that it names."""
         facts = self.facts
         self.settled = rule
-        self._raise_class(rule.outcome)
+        self.raise_class(rule.outcome)
         if not facts.in_rollout and facts.baseline is not None and facts.pin is None:
             decided = self._by_baseline(rule, facts.baseline)
             if decided is not None:
@@ -150,7 +70,7 @@ class Run:
         while True:
             self.settled = rule
             outcome = instead = rule.outcome
-            self._raise_class(outcome)
+            self.raise_class(outcome)
             if outcome.action in _ROUTES:
                 decided, instead = self._route(rule)
                 if decided is not None:
@@ -169,7 +89,7 @@ class Run:
         backend = self.backends.get(baseline)
         if backend is None or rule.outcome.action == "refuse":
             return None
-        if rejection(backend, self.facts, self.data_class, self.policy) is not None:
+        if self._rejection(backend) is not None:
             return None
         self._judge([baseline], None)
         return self._routed(rule, backend, (), "rollout_baseline", rule_id=BASELINE_RULE)
@@ -233,10 +153,7 @@ class Run:
     def _kept(self, tier: str) -> list[str]:
         """The backends on which a session keeps its tier, if one of them may take the request."""
         names = [n for n in self.policy.tier_targets.get(tier, ()) if n in self.backends]
-        able = any(
-            rejection(self.backends[n], self.facts, self.data_class, self.policy) is None
-            for n in names
-        )
+        able = any(self._rejection(self.backends[n]) is None for n in names)
         return names if able else []
 
     def _of_tier(self, tier: str | None) -> list[str]:
@@ -276,7 +193,7 @@ class Run:
             backend = self.backends.get(name)
             if backend is None or name in self.verdicts:
                 continue
-            reason = rejection(backend, self.facts, self.data_class, self.policy, cap)
+            reason = self._rejection(backend, cap)
             if reason is None:
                 verdict = "eligible" if allowed else "chosen"
                 allowed.append(backend)
@@ -312,7 +229,7 @@ class Run:
 
     def way_out(self, rule: CompiledRule, outcome: Outcome) -> Decision:
         """Hold, safe default or refusal, by the rule's own word or because no target is left."""
-        self._raise_class(outcome)
+        self.raise_class(outcome)
         action = outcome.action
         cause, no_target = self.cause or _WAYS_OUT[action], None
         if rule.outcome.action in _ROUTES:
@@ -339,7 +256,7 @@ class Run:
         if hold is None or hold.candidate is None:
             return hold
         backend = self.backends.get(hold.candidate)
-        if backend and rejection(backend, self.facts, self.data_class, self.policy) is None:
+        if backend and self._rejection(backend) is None:
             return hold
         return HoldTerms(
             queue=hold.queue,
@@ -355,7 +272,7 @@ class Run:
         for name in sorted(self.backends):
             if name not in verdicts:
                 backend = self.backends[name]
-                reason = rejection(backend, self.facts, self.data_class, self.policy)
+                reason = self._rejection(backend)
                 verdicts[name] = CandidateTrace(
                     name, backend.tier, backend.boundary, "rejected", reason or "lower_priority"
                 )

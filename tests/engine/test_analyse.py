@@ -260,7 +260,5 @@ def test_without_backends_nothing_is_said_of_targets():
 
 def test_search_that_is_too_long_says_so(monkeypatch):
     monkeypatch.setattr("routing.engine.reach.MAX_NODES", 0)
-    finding = found(small([rule("one", {"gain": {"lt": Decimal("0.5")}}, to("small"))]))[
-        "undecided"
-    ]
-    assert not finding.blocking
+    source = small([rule("one", {"gain": {"lt": 0.5}}, to("small"))])
+    assert not found(source)["undecided"].blocking

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from time import process_time
-
 import pytest
 
 from routing.engine.detectors import MAX_SEARCHED, personal_tags
@@ -70,14 +68,6 @@ def test_text_too_long_to_search_is_unmeasured_rather_than_clean():
     "unit",
     ["1 ", "a.", "@a", "a@b.", "0-", "+1 (", "A1", "eyJa.", "AB12 ", "4111 ", "DE89 3704 ", "x: "],
 )
-def test_time_grows_with_the_text_and_with_nothing_else(unit):
-    def cost(size):
-        text = (unit * size)[:size]
-        start = process_time()
-        for _ in range(3):
-            personal_tags(text)
-        return process_time() - start
-
-    cost(1_000)
-    # Sixteen times the text in about sixteen times the time; a quadratic pattern takes 256 times.
-    assert cost(160_000) < 60 * max(cost(10_000), 0.002)
+def test_longest_text_of_the_worst_kind_is_searched_through(unit):
+    # No clock: with a quadratic pattern this would not come back within the patience of a person.
+    assert personal_tags((unit * MAX_SEARCHED)[:MAX_SEARCHED]) is not None
