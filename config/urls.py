@@ -8,6 +8,7 @@ urlpatterns = [
     path("", include("routing.urls")),
     path("review/", include("review.urls")),
     path("audit/", include("audit.urls")),
+    path("reports/", include("audit.report_urls")),
     path("settings/", include("accounts.urls")),
     path("accounts/", include("accounts.urls_sign_in")),
     path("", include("screens.urls")),

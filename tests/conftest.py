@@ -46,7 +46,7 @@ def django_db_setup(django_db_blocker: Any) -> Iterator[None]:
     name = f"test_signalbox_{os.getpid()}"
     template = {alias: connections[alias].settings_dict["NAME"] for alias in connections}
     with psycopg.connect(_dsn("owner"), autocommit=True) as server:
-        server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        server.execute(f'DROP DATABASE IF EXISTS "{name}"')
         server.execute(f'CREATE DATABASE "{name}"')
     with django_db_blocker.unblock():
         for alias in connections:
@@ -63,7 +63,7 @@ def django_db_setup(django_db_blocker: Any) -> Iterator[None]:
             connections[alias].close()
             connections[alias].settings_dict["NAME"] = template[alias]
     with psycopg.connect(_dsn("owner"), autocommit=True) as server:
-        server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        server.execute(f'DROP DATABASE IF EXISTS "{name}"')
 
 
 @pytest.fixture

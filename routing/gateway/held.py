@@ -62,6 +62,7 @@ def hold_row(x: Exchange, plan: Plan, sealed: SealedPayload) -> dict[str, object
         "on_timeout": terms.on_timeout,
         "safe_text": decision.safe_default.text,
         "request_payload": sealed.id,
+        "candidate_state": "making" if terms.candidate else "none",
         "dedupe_key": hashlib.sha256(
             f"{plan.key.public_id}:{plan.session}:{repeat}".encode()
         ).hexdigest(),

@@ -35,7 +35,7 @@ INSERT INTO routing_hold (
 ) VALUES (
     %(decision_id)s, %(opened_at)s, %(deadline_at)s, %(route)s, %(policy)s, %(rule)s, %(queue)s,
     %(data_class)s, %(client)s, %(sentence)s, %(on_timeout)s, %(safe_text)s, 'waiting', 'waiting',
-    %(request_payload)s, '', 'none', '', %(dedupe_key)s
+    %(request_payload)s, '', %(candidate_state)s, '', %(dedupe_key)s
 ) ON CONFLICT DO NOTHING
 """
 

@@ -28,7 +28,8 @@ BEGIN
     IF OLD.state <> 'draft' AND (
         NEW.document IS DISTINCT FROM OLD.document OR NEW.digest <> OLD.digest
         OR NEW.author_id <> OLD.author_id OR NEW.number <> OLD.number OR NEW.route_id <> OLD.route_id
-        OR NEW.state = 'draft'
+        OR NEW.base_id IS DISTINCT FROM OLD.base_id OR NEW.summary <> OLD.summary
+        OR NEW.approvals_needed <> OLD.approvals_needed OR NEW.state = 'draft'
     ) THEN
         RAISE EXCEPTION 'a submitted policy version does not change'
             USING ERRCODE = 'restrict_violation';

@@ -106,7 +106,7 @@ def store_candidate(
 
 
 def note_no_candidate(*, decision_id: uuid.UUID) -> None:
-    Hold.objects.filter(pk=decision_id).update(candidate_state="none")
+    Hold.objects.filter(pk=decision_id).update(candidate_state="failed")
 
 
 def note_delivery(decision_id: uuid.UUID, delivery: str) -> None:

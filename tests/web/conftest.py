@@ -17,7 +17,7 @@ def sign_in(page: Page, site: Site, name: str) -> None:
     page.goto(f"{site.url}/accounts/login/")
     page.fill("input[name=username]", name)
     page.fill("input[name=password]", site.people[name])
-    page.locator("main button[type=submit], form button[type=submit]").first.click()
+    page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(lambda url: "/accounts/login/" not in url)
 
 

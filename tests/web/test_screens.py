@@ -32,7 +32,7 @@ SCREENS = [
     ("ada", "/reports/"),
     ("sam", "/settings/people/"),
     ("olivia", "/settings/keys/"),
-    ("sam", "/settings/system/"),
+    ("olivia", "/settings/system/"),
     ("rui", "/settings/preferences/"),
 ]
 
