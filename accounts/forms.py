@@ -63,7 +63,8 @@ class KeyForm(forms.Form):
     )
     expires_on = forms.DateField(
         label="Last day",
-        widget=forms.DateInput(attrs={"type": "date"}),
+        # The browser reads only this form of a date, whatever it then shows.
+        widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
         help_text="At most a year from today. Rotate it before then.",
     )
     reason = forms.CharField(

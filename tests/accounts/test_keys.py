@@ -145,5 +145,10 @@ def test_list_shows_state_and_takes_few_queries(
     assert [row.state for row in page.context["rows"]] == ["expiring"]
 
 
+def test_last_day_is_filled_in_as_the_browser_reads_it(as_person: As) -> None:
+    day = (timezone.now() + timedelta(days=90)).date().isoformat()
+    assert f'value="{day}"' in as_person("olivia").get("/settings/keys/new/").content.decode()
+
+
 def test_first_key_is_offered_where_there_is_none(as_person: As) -> None:
     assert b"Issue the first key" in as_person("olivia").get("/settings/keys/").content

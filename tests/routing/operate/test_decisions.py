@@ -149,7 +149,7 @@ def test_csv_has_the_rows_of_the_view_and_no_formula(as_person: As, listed: Make
     listed(tier="llm")
     listed(request_id="=HYPERLINK(1)")
     answer = as_person("ada").get("/decisions.csv?tier=slm")
-    rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+    rows = list(csv.DictReader(io.StringIO(answer.content.decode())))
     assert [row["request_id"] for row in rows] == ["'=HYPERLINK(1)"]
 
 
