@@ -28,7 +28,9 @@ _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?")
 _SECRETS = (
     ("sk-", re.compile(r"\bsk-[A-Za-z0-9_-]{20,200}")),
     ("AKIA", re.compile(r"\bAKIA[0-9A-Z]{16}\b")),
-    ("gh", re.compile(r"\bgh[pousr]_[A-Za-z0-9]{36}")),
+    ("ghp_", re.compile(r"\bghp_[A-Za-z0-9]{36}")),
+    ("gho_", re.compile(r"\bgho_[A-Za-z0-9]{36}")),
+    ("ghs_", re.compile(r"\bghs_[A-Za-z0-9]{36}")),
     ("github_pat_", re.compile(r"\bgithub_pat_[A-Za-z0-9_]{40}")),
     ("glpat-", re.compile(r"\bglpat-[A-Za-z0-9_-]{20}")),
     ("xox", re.compile(r"\bxox[abprs]-[A-Za-z0-9-]{10}")),

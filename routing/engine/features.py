@@ -14,7 +14,7 @@ from routing.engine import lexicons as lists
 _OPTION = re.compile(r"\n ?\(?[A-J][.):] ")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _FORMULA = re.compile(r"\\[a-z]{2,12}\b|\$[^$\n]{1,40}\$|[a-z0-9)] ?(?:\^|[=<>]) ?[-a-z0-9(]")
-_NAME = re.compile(r"[a-z,] [A-Z][a-z]")
+_CAPITALISED = re.compile(r"[A-Z][a-z]")
 _BULLET = re.compile(r"\n ?(?:[-*•]|\d{1,2}[.)]) ")
 _SAMPLED = 400
 
@@ -95,9 +95,13 @@ def _hits(distinct: set[str], listed: frozenset[str], most: float) -> float:
     return _up_to(len(distinct & listed), most)
 
 
+def _sentences(text: str) -> int:
+    return 1 + sum(map(text.count, (". ", "? ", "! ", ".\n", "?\n")))
+
+
 def _structure(text: str, words: Sequence[str], distinct: set[str]) -> list[float]:
     count, size = len(words) or 1, len(text) or 1
-    ends = 1 + sum(map(text.count, (". ", "? ", "! ", ".\n", "?\n")))
+    ends = _sentences(text)
     letters = sum(map(len, words))
     return [
         _up_to(count, 250),
@@ -157,7 +161,7 @@ def _wording(text: str, words: Sequence[str], distinct: set[str]) -> list[float]
         _hits(distinct, lists.CONDITIONALS, 3),
         _hits(distinct, lists.CONNECTIVES, 2),
         _hits(distinct, lists.NARRATIVE, 4),
-        _up_to(len(_NAME.findall(text)), 5),
+        _up_to(max(len(_CAPITALISED.findall(text)) - _sentences(text), 0), 5),
         _up_to(text.count('"') + text.count("“"), 4),
         _hits(distinct, _FIRST_PERSON, 2),
         _hits(distinct, _SECOND_PERSON, 2),
