@@ -251,7 +251,7 @@ def _moments(
     for event in events:
         if event.kind in TERMINAL:
             moments += _calls(ended)
-            moments += _answered(received, ended)
+            moments += _answered(received, ended, is_ok=event.result == "ok")
         moments.append(_recorded(event, received))
     return moments
 
@@ -273,16 +273,16 @@ def _calls(ended: Mapping[str, Any]) -> list[Moment]:
     return moments
 
 
-def _answered(received: datetime, ended: Mapping[str, Any]) -> list[Moment]:
+def _answered(received: datetime, ended: Mapping[str, Any], *, is_ok: bool) -> list[Moment]:
     total_ms = ended.get("total_ms")
     if total_ms is None:
         return []
     first = ended.get("first_token_ms")
     return [
         Moment(
-            title="Answered",
+            title="Answered" if is_ok else "Ended",
             text=f"first words after {first:,} ms" if first is not None else "",
-            tone="good",
+            tone="good" if is_ok else "",
             at=received + timedelta(milliseconds=total_ms),
             after_ms=Decimal(total_ms),
         )

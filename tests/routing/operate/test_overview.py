@@ -11,7 +11,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from routing.models import BackendProbe, Decision, PolicyVersion
+from audit.ids import uuid7
+from review.services import cases
+from routing.models import BackendProbe, Decision, Hold, PolicyVersion
 from routing.queries import overview as queries
 from screens import attention
 
@@ -187,3 +189,28 @@ def test_broker_that_is_away_is_no_error(as_person: As, settings: Any) -> None:
 
 def test_system_page_is_for_operators(as_person: As) -> None:
     assert as_person("arjun").get("/settings/system/").status_code == 403
+
+
+def test_held_requests_lead_the_reviewer_to_the_queue(
+    as_person: As, people: dict[str, Any]
+) -> None:
+    now = timezone.now()
+    hold = Hold.objects.create(
+        decision_id=uuid7(),
+        opened_at=now,
+        deadline_at=now + timedelta(minutes=5),
+        route="support-triage",
+        policy="support-triage@3",
+        rule="legal",
+        queue="complaints",
+        data_class="internal",
+        client="claims-portal",
+        sentence="Held.",
+        request_payload=uuid7(),
+        dedupe_key="one",
+    )
+    cases.open_case(decision_id=hold.pk)
+    (need,) = as_person("rui").get("/").context["needs"]
+    assert need.sentence.startswith("1 held request waits for a reviewer; the first is due in")
+    assert (need.tone, need.url) == ("bad", "/review/")
+    assert needs_on(as_person("arjun").get("/")) == []
