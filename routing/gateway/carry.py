@@ -130,6 +130,7 @@ class Carrier:
                 now_s=int(time()),
                 boundary_ceiling=plan.facts.boundary_ceiling,
                 killed=live.killed_for(plan.route.slug),
+                policy=plan.policy,
             )
         )
         if why:

@@ -19,6 +19,7 @@ from audit.ids import uuid7
 from routing.engine import classifier, signals
 from routing.engine.decide import CompiledPolicy, decide
 from routing.engine.first_weights import FIRST_CLASSIFIER
+from routing.engine.registry import Registry
 from routing.engine.types import BackendFacts, Decision, Facts, HoldTerms, SignalValue
 from routing.gateway.errors import ApiError
 from routing.gateway.exchange import Exchange
@@ -132,7 +133,7 @@ def _session(x: Exchange, key: ClientKey) -> str:
 
 
 def _measure(
-    x: Exchange, request: ChatRequest, key: ClientKey, data_class: str
+    x: Exchange, request: ChatRequest, key: ClientKey, data_class: str, registry: Registry
 ) -> tuple[dict[str, SignalValue], tuple[tuple[str, str], ...]]:
     """The signals, and what the score is made of; what cannot be measured is absent."""
     text = signals.read_request(request.fields)
@@ -142,6 +143,7 @@ def _measure(
         client=key.name,
         hour=datetime.fromtimestamp(x.at, UTC).hour,
         metadata=request.fields.get("metadata") or {},
+        registry=registry,
     )
     measured["data_class"] = data_class
     scored = classifier.score(FIRST_CLASSIFIER, text, measured)
@@ -161,7 +163,7 @@ def plan(
             "policy_unavailable", f"The route {route.slug!r} has no active policy version."
         )
     data_class = _data_class(x, route, key)
-    measured, contributions = _measure(x, request, key, data_class)
+    measured, contributions = _measure(x, request, key, data_class, route.policy.registry)
     session = _session(x, key)
     facts = Facts(
         signals=measured,

@@ -40,17 +40,14 @@ class Caller(threading.Thread):
         return self.answer
 
 
-def wait_for_case(page: Any, site: Site) -> None:
-    """Reload the queue until the case is there: the application has just called."""
+def claim_next_case(page: Any, site: Site) -> None:
+    """Press "Next case" until there is one: the application has just called."""
     ends = time.monotonic() + 15
     while time.monotonic() < ends:
         page.goto(f"{site.url}/review/")
-        if page.get_by_role("button", name=re.compile("next case", re.I)).count():
-            button = page.get_by_role("button", name=re.compile("next case", re.I)).first
-            if button.is_enabled():
-                button.click()
-                if re.search(r"/review/[0-9a-f-]{36}", page.url):
-                    return
+        page.get_by_role("button", name="Next case").click()
+        if page.get_by_role("button", name="Show the text").count():
+            return
         time.sleep(0.3)
     raise TimeoutError("no case came")
 
@@ -62,20 +59,39 @@ def test_a_reviewer_edits_an_answer_and_the_waiting_client_gets_it(
     caller = Caller(site, CARD.format("edit"))
     caller.start()
 
-    wait_for_case(page, site)
-    page.get_by_role("button", name=re.compile("show the text", re.I)).click()
+    claim_next_case(page, site)
+    page.get_by_role("button", name="Show the text").click()
     expect(page.locator("main")).to_contain_text("4111 1111 1111 1111")
-    page.locator("textarea[name=answer]").fill(
-        "Please never send a card number. We have removed it."
-    )
-    page.locator("select[name=reason_code]").first.select_option("personal_data")
-    page.locator("[name=reason]").first.fill("Card number in the request.")
-    page.get_by_role("button", name=re.compile("edit", re.I)).last.click()
+    page.locator("summary", has_text=re.compile("Edit and approve|Write the answer")).click()
+    form = page.locator("form:has(input[name=kind][value=edit])")
+    form.locator("textarea[name=answer]").fill("Please never send a card number. We removed it.")
+    form.locator("select[name=reason_code]").select_option("personal_data")
+    form.locator("[name=reason]").fill("Card number in the request.")
+    form.get_by_role("button", name="Release the edited answer").click()
 
     answer = caller.result()
     assert answer.status_code == 200
     assert answer.json()["choices"][0]["message"]["content"].startswith("Please never send")
     assert answer.headers["x-signalbox-outcome"] == "served"
+
+
+def test_a_reviewer_refuses_and_the_client_is_told_not_to_try_again(
+    site: Site, signed_in: SignIn
+) -> None:
+    page = signed_in("noor", java_script_enabled=False)
+    caller = Caller(site, CARD.format("refuse"))
+    caller.start()
+
+    claim_next_case(page, site)
+    page.locator("summary", has_text="Refuse").click()
+    form = page.locator("form:has(input[name=kind][value=refuse])")
+    form.locator("select[name=reason_code]").select_option("off_policy")
+    form.locator("[name=reason]").fill("No card numbers here.")
+    form.get_by_role("button", name="Refuse the request").click()
+
+    answer = caller.result()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "human_review_denied")
+    assert answer.headers["x-should-retry"] == "false"
 
 
 def test_an_author_changes_a_threshold_an_approver_approves_and_the_router_follows(
@@ -84,24 +100,34 @@ def test_an_author_changes_a_threshold_an_approver_approves_and_the_router_follo
     author = signed_in("arjun", java_script_enabled=False)
     author.goto(f"{site.url}/routes/support-triage/")
     author.get_by_role("button", name=re.compile("draft", re.I)).first.click()
-    draft = author.url
-    author.goto(draft)
+    draft = author.url.split("?")[0]
     number = int(draft.rstrip("/").rsplit("/", 1)[1])
-    author.locator("input[name*=gain], input[id*=gain]").first.fill("0.03")
+    author.get_by_role("link", name="Thresholds").click()
+    threshold = author.locator("main input[type=text], main input[type=number]").filter(
+        visible=True
+    )
+    values = [threshold.nth(i).input_value() for i in range(threshold.count())]
+    threshold.nth(values.index("0.04")).fill("0.03")
     author.get_by_role("button", name=re.compile("save", re.I)).first.click()
     author.goto(draft)
     author.locator("[name=summary]").first.fill("Send a little less to the small model.")
-    author.get_by_role("button", name=re.compile("submit", re.I)).first.click()
+    author.get_by_role("button", name="Submit").click()
     author.goto(draft)
-    assert author.get_by_role("button", name=re.compile("^approve", re.I)).count() == 0
+    assert author.get_by_role("button", name=re.compile("verdict|^approve", re.I)).count() == 0
 
     approver = signed_in("petra", java_script_enabled=False)
     approver.goto(draft)
-    approver.locator("[name=comment]").first.fill("The threshold is safer.")
-    approver.get_by_role("button", name=re.compile("^approve", re.I)).first.click()
+    verdict = approver.locator("form[action$='/judge/'], form:has([name=verdict])").first
+    verdict.locator("[name=comment]").fill("The threshold is safer.")
+    if verdict.locator("input[name=verdict][value=approve]").count():
+        verdict.locator("input[name=verdict][value=approve]").check()
+    else:
+        verdict.locator("select[name=verdict]").select_option("approve")
+    verdict.get_by_role("button").first.click()
     approver.goto(draft)
-    approver.locator("[name=reason]").first.fill("Agreed with support.")
-    approver.get_by_role("button", name=re.compile("^activate", re.I)).first.click()
+    activate = approver.locator("form[action*='activate']")
+    activate.locator("[name=reason]").fill("Agreed with support.")
+    activate.get_by_role("button").click()
     began = time.monotonic()
 
     wanted = f"support-triage@{number}"
