@@ -141,7 +141,11 @@ class Bench:
             f"{kind} streams at {connections}",
             targets,
             lambda target: self.loads.loop(
-                target.calls[kind], stream=True, connections=connections, seconds=self.size.seconds
+                target.calls[kind],
+                stream=True,
+                connections=connections,
+                # A slow gateway must be able to end its first streams within a run.
+                seconds=max(2.0, self.size.seconds),
             ),
         )
 

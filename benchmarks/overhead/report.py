@@ -96,6 +96,22 @@ def markdown_table(rows: Rows) -> str:
     return "\n".join(lines)
 
 
+def by_processor_time(figures: dict[str, Any]) -> list[str]:
+    """The peers' processor time as a multiple of ours: hardly disturbed by a shared machine."""
+    made = []
+    for mode, what in (("requests_32", "request"), ("streams_32", "stream")):
+        of = figures.get(mode, {})
+        own = of.get("signalbox", {}).get("cpu_us")
+        found = [
+            f"{_NAMES[name]} {of[name]['cpu_us'] / own:.3g} times ours"
+            for name in ("litellm", "portkey", "nginx")
+            if own and of.get(name, {}).get("cpu_us")
+        ]
+        if found:
+            made.append(f"Processor time per {what}: {', '.join(found)}.")
+    return made
+
+
 def remarks(result: dict[str, Any]) -> list[str]:
     """What a reader must know to believe the figures."""
     machine, size = result["machine"], result["size"]
@@ -121,6 +137,7 @@ def remarks(result: dict[str, Any]) -> list[str]:
             f"The ledger held {ledger['event']:,} events at the end, fsync {fsync}; sequencer "
             f"{'on' if result['sequencer'] else 'off'}."
         )
+    made += by_processor_time(result["figures"])
     made += [f"{name}: {why}." for name, why in result["missing"].items()]
     made += [f"{name}: {note}." for name, note in result["notes"].items()]
     errors = {

@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from config.asgi import application, gateway
-from routing.gateway.recorder import Recorder, Ticket
-
-__all__ = ["application"]
-
 if os.environ.get("SIGNALBOX_BENCH_UNRECORDED") != "1":
     raise RuntimeError("This application records nothing; it exists for benchmarks/overhead only.")
+
+from config.asgi import application, gateway  # noqa: E402  (not without being asked)
+from routing.gateway.recorder import Recorder, Ticket  # noqa: E402
+
+__all__ = ["application"]
 
 
 class Forgetful(Recorder):
