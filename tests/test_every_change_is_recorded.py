@@ -16,8 +16,6 @@ APPS = ("accounts", "routing", "review", "audit")
 
 # Writes that are no act of anybody: each says where its act is recorded.
 EXEMPT = {
-    "accounts.services.access.begin_attempt": "the sign-in itself is recorded, well or failed",
-    "accounts.services.access.clear_attempts": "the sign-in itself is recorded",
     "review.services.transitions.move": "each caller records the transition that it makes",
     "accounts.services.access.begin_attempt": "a counter; person.sign_in_failed says what happened",
     "accounts.services.access.clear_attempts": "a counter; person.signed_in says what happened",

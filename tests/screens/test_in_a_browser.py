@@ -130,9 +130,8 @@ def test_keys_do_nothing_when_they_are_switched_off(open_page: Open) -> None:
     assert page.locator("[aria-keyshortcuts]").count() == 0
 
 
-def test_j_walks_along_the_rows(open_page: Open) -> None:
+def test_j_walks_on_from_the_open_row(open_page: Open) -> None:
     page = open_page()
-    page.keyboard.press("j")
     page.keyboard.press("j")
 
     assert page.evaluate("document.activeElement.textContent") == "Low score on a legal question"

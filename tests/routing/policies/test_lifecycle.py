@@ -121,8 +121,9 @@ def test_an_author_cannot_judge_without_the_role(submitted: PolicyVersion, peopl
         )
 
 
-def test_nobody_judges_the_same_version_twice(submitted: PolicyVersion, people: People) -> None:
-    PolicyVersion.objects.filter(pk=submitted.pk).update(approvals_needed=2)
+def test_nobody_judges_the_same_version_twice(draft: PolicyVersion, people: People) -> None:
+    PolicyVersion.objects.filter(pk=draft.pk).update(approvals_needed=2)
+    submitted = policies.submit_version(version=draft, by=people["arjun"], summary="Two of us.")
     policies.judge_version(version=submitted, by=people["petra"], verdict="approve", comment="One.")
     with pytest.raises(Conflict):
         policies.judge_version(

@@ -101,8 +101,9 @@ def test_a_late_verdict_gets_409_and_says_where_it_stands(
 def test_a_version_that_must_rebase_says_so_before_anyone_tries(
     active_version: PolicyVersion, people: People, signed_in: Any
 ) -> None:
-    version = submitted(people)
-    PolicyVersion.objects.filter(pk=version.pk).update(base=None)
+    version, faster = submitted(people), submitted(people)
+    policies.judge_version(version=faster, by=people["petra"], verdict="approve", comment="Ok.")
+    policies.activate_version(version=faster, by=people["olivia"], reason="Go")
     page = signed_in("petra").get(version.get_absolute_url()).content.decode()
     assert "cannot be activated as it is" in page
 
