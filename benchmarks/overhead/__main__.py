@@ -154,7 +154,7 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
         bench = Bench(loads=loads, cores=cores, size=size)
         found, targets = _figures(bench, product, [peers.direct(upstream.ports), *started], chosen)
         figures |= found
-        ledger = product.ledger()
+        ledger, beside = product.ledger(), product.beside_us()
     answered = {target.name for target in targets}
     missing |= {t.name: "started but did not answer" for t in started if t.name not in answered}
     return {
@@ -168,6 +168,7 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
         "sequencer": not chosen.no_sequencer,
         "command": targets[-1].command,
         "ledger": ledger,
+        "beside_us_per_event": beside,
         "missing": missing,
         "notes": {target.title: target.note for target in started if target.note},
         "clean_share": round(_clean_share(figures), 3),

@@ -60,14 +60,15 @@ def family_of(pid: int) -> list[int]:
 
 
 def cpu_s(pid: int) -> float:
-    """Processor seconds of a process tree, threads that have ended included."""
+    """Processor seconds of a process tree, those that have ended included."""
     total = 0
     for one in family_of(pid):
         try:
             fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        total += int(fields[11]) + int(fields[12])
+        # Own time, and that of children that have ended.
+        total += sum(int(field) for field in fields[11:15])
     return total * _TICK_S
 
 

@@ -145,7 +145,7 @@ class Bench:
                 stream=True,
                 connections=connections,
                 # A slow gateway must be able to end its first streams within a run.
-                seconds=max(2.0, self.size.seconds),
+                seconds=max(3.0, self.size.seconds),
             ),
         )
 

@@ -73,6 +73,15 @@ class Product:
             command=["python", *map(str, child.command[1:])],
         )
 
+    def beside_us(self) -> dict[str, float]:
+        """Processor microseconds per stored event of what runs beside the gateway."""
+        events = self.ledger()["event"] or 1
+        return {
+            child.name: round(machine.cpu_s(child.process.pid) / events * 1e6, 1)
+            for child in self.site.family.children
+            if child.name in {"postgres", "sequencer"} and child.process is not None
+        }
+
     def log_tail(self) -> str:
         log = self.site.places.logs / "web.log"
         return "\n".join(log.read_text(errors="replace").splitlines()[-5:])

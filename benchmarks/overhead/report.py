@@ -138,6 +138,10 @@ def remarks(result: dict[str, Any]) -> list[str]:
             f"{'on' if result['sequencer'] else 'off'}."
         )
     made += by_processor_time(result["figures"])
+    beside = result.get("beside_us_per_event", {})
+    if beside:
+        found = ", ".join(f"{name} {us:.0f} us" for name, us in beside.items())
+        made.append(f"Beside the gateway, processor time per stored event: {found}.")
     made += [f"{name}: {why}." for name, why in result["missing"].items()]
     made += [f"{name}: {note}." for name, note in result["notes"].items()]
     errors = {
