@@ -29,6 +29,7 @@ VERSION: Final = 1
 MAX_BODY: Final = 65_535
 _OPTIONS: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER | orjson.OPT_PASSTHROUGH_DATETIME
 # Beyond the basic plane UTF-8 and UTF-16 sort keys differently: only then canonicalise slowly.
+_PLAIN_KINDS: Final = frozenset({str, int, bool, type(None), orjson.Fragment})
 _ASTRAL: Final = re.compile(rb"[\xf0-\xf4]")
 
 # One parameter: the JSON text of [event.row(), ...]. Returns the ids that were stored now; an id
@@ -227,7 +228,7 @@ def canonical(value: Mapping[str, object]) -> bytes:
     return _encode(value)
 
 
-def _encode(value: Mapping[str, object]) -> bytes:
+def _encode(value: Mapping[str, object] | list[Any]) -> bytes:
     try:
         encoded = orjson.dumps(value, _plain, _OPTIONS)
     except (TypeError, ValueError, RecursionError) as problem:
@@ -252,21 +253,25 @@ def _plain(value: object) -> str | list[Any]:
     raise TypeError(f"{type(value).__name__} has no canonical form")
 
 
+def fixed(value: list[Any] | dict[str, Any]) -> orjson.Fragment:
+    """A part that many entries share, written once: its bytes go into each of them as they are."""
+    _refuse_floats(value)
+    return orjson.Fragment(_encode(value))
+
+
 def _refuse_floats(value: object) -> None:
     # orjson would write them, in a form that differs from RFC 8785 (1.0 against 1).
     kind = type(value)
-    if kind is str or kind is int:
-        return
     if kind is dict:
         for item in value.values():  # type: ignore[attr-defined]
-            kind = type(item)
-            if kind is not str and kind is not int:
+            if type(item) not in _PLAIN_KINDS:
                 _refuse_floats(item)
     elif kind is list or kind is tuple:
         for item in value:  # type: ignore[attr-defined]
-            kind = type(item)
-            if kind is not str and kind is not int:
+            if type(item) not in _PLAIN_KINDS:
                 _refuse_floats(item)
+    elif kind in _PLAIN_KINDS:
+        return
     elif isinstance(value, float):
         raise UnfitValue("an entry holds no floats: give a Decimal or a string")
     elif isinstance(value, Mapping):

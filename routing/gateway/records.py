@@ -32,12 +32,12 @@ class Scribe:
     def __init__(self, writer: sealing.Writer, payload_key: bytes) -> None:
         self._writer = writer
         self._payload_key = payload_key
-        self._seen: tuple[Mapping[str, BackendFacts], list[dict[str, Any]]] = ({}, [])
+        self._seen: tuple[Mapping[str, BackendFacts], orjson.Fragment] = ({}, sealing.fixed([]))
 
-    def _registry(self, backends: Mapping[str, BackendFacts]) -> list[dict[str, Any]]:
+    def _registry(self, backends: Mapping[str, BackendFacts]) -> orjson.Fragment:
         """The registry as it was decided on. The replica hands out one object until it changes."""
         if self._seen[0] is not backends:
-            self._seen = (backends, replay.backends_as_json(backends))
+            self._seen = (backends, sealing.fixed(replay.backends_as_json(backends)))
         return self._seen[1]
 
     def payload(self, plan: Plan, kind: str, text: bytes) -> payloads.SealedPayload:
@@ -149,4 +149,4 @@ class Scribe:
 
 
 def _stamp(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return at.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
