@@ -18,6 +18,7 @@ _TOTAL_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._series: dict[tuple[str | None, ...], tuple[Counter, Histogram, Histogram]] = {}
         self._decisions = Counter(
             "signalbox_decisions",
             "Decisions by how they ended.",

@@ -69,6 +69,7 @@ class Recorder:
         self._is_urgent = False
         self._connection: psycopg.AsyncConnection | None = None
         self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._is_failing = False
         self._is_stopping = False
         self.batches = 0
@@ -88,6 +89,8 @@ class Recorder:
         if self._task:
             await asyncio.wait({self._task}, timeout=COMMIT_TIMEOUT_S)
             self._task.cancel()
+        if self._timer:
+            self._timer.cancel()
         if self._connection:
             await self._connection.close()
 
@@ -117,13 +120,8 @@ class Recorder:
         if ticket.done is None:
             ticket.done = asyncio.get_running_loop().create_future()
             self._hurry()
-        if ticket.done.done():
-            return
-        try:
-            async with asyncio.timeout(COMMIT_TIMEOUT_S):
-                await asyncio.shield(ticket.done)
-        except TimeoutError:
-            raise RecordUnavailable from None
+        # Who waits too long is told by _release_waiters: one timer a batch, not one a request.
+        await ticket.done
 
     def _hurry(self) -> None:
         self._is_urgent = True
@@ -138,12 +136,25 @@ class Recorder:
             self._is_urgent = False
             while self._queue:
                 batch = [self._queue[i] for i in range(min(BATCH, len(self._queue)))]
+                loop = asyncio.get_running_loop()
+                self._timer = loop.call_later(COMMIT_TIMEOUT_S, self._release_waiters)
                 await self._write_until_done(batch)
+                self._timer.cancel()
                 for ticket in batch:
                     self._queue.popleft()
                     self._settle(ticket, None)
             if self._is_stopping:
                 return
+
+    def _release_waiters(self) -> None:
+        """Answer 503 to those who waited too long; their events stay queued and get written."""
+        now = monotonic()
+        for ticket in self._queue:
+            if ticket.done is not None and now - ticket.put_at >= COMMIT_TIMEOUT_S:
+                self._settle(ticket, RecordUnavailable())
+        self._timer = asyncio.get_running_loop().call_later(
+            COMMIT_TIMEOUT_S / 4, self._release_waiters
+        )
 
     @staticmethod
     def _settle(ticket: Ticket, problem: Exception | None) -> None:
