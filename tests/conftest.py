@@ -8,9 +8,19 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.installation import Site, start_site, stop_site
+
+# A slow machine is no finding, and the same commit gives the same answer twice.
+settings.register_profile(
+    "everywhere",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+)
+settings.load_profile("everywhere")
 
 JOBS = {
     "olivia": ("operator",),
