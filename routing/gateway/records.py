@@ -80,10 +80,10 @@ class Scribe:
                 "messages": len(plan.request.messages),
                 "commitment": sealed_request.commitment if sealed_request else None,
             },
-            "facts": replay.facts_as_json(facts),
+            "facts": sealing.NoFloats(replay.facts_as_json(facts)),
             "backends": self._registry(plan.backends),
             "contributions": [list(pair) for pair in plan.contributions],
-            "decision": decision.as_json(),
+            "decision": sealing.NoFloats(decision.as_json()),
         }
         return self._writer.seal(
             "decision.made",

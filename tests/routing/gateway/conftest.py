@@ -125,6 +125,15 @@ class Live:
             )
             return [body for (body,) in await rows.fetchall()]
 
+    async def bytes_of(self, answer: httpx.Response) -> list[bytes]:
+        """The stored bytes of every event of an answer's decision."""
+        decision = answer.headers["x-signalbox-decision-id"]
+        async with await psycopg.AsyncConnection.connect(self._dsn) as connection:
+            rows = await connection.execute(
+                "SELECT body FROM audit.event WHERE decision_id = %s", (decision,)
+            )
+            return [bytes(body) for (body,) in await rows.fetchall()]
+
 
 @pytest.fixture
 async def start(django_db_setup: None, tmp_path: Path) -> AsyncIterator[START]:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import rfc8785
 
 from tests.faults.upstream import (
     Upstream,
@@ -34,6 +35,15 @@ async def test_a_good_answer_is_served_priced_and_ended_once(start: START) -> No
     assert end["kind"] == "decision.completed"
     assert end["details"]["cost_usd"] == "0.000013"
     assert end["details"]["usage_source"] == "reported"
+
+
+async def test_what_is_recorded_is_canonical_to_the_byte(start: START) -> None:
+    live = await start(small=Upstream(), large=Upstream())
+
+    got = await live.ask(**{"x-session-id": "visit-1"})
+
+    for body in await live.bytes_of(got):
+        assert rfc8785.dumps(json.loads(body, parse_float=pytest.fail)) == body
 
 
 async def test_what_is_forwarded_names_the_backends_model_and_a_token_limit(start: START) -> None:
