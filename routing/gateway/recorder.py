@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import monotonic
+from uuid import UUID
 
 import orjson
 import psycopg
@@ -229,15 +230,33 @@ class Recorder:
         extras = [ticket for ticket in batch if ticket.hold or ticket.payloads]
         parameter = orjson.dumps(rows).decode()
         if not extras:
-            await connection.execute(sealing.BATCH_SQL, (parameter,))
+            stored = await connection.execute(sealing.BATCH_SQL, (parameter,))
         else:
             async with connection.transaction():
-                await connection.execute(sealing.BATCH_SQL, (parameter,))
+                stored = await connection.execute(sealing.BATCH_SQL, (parameter,))
                 await payloads.insert_all(
                     connection, [payload for ticket in extras for payload in ticket.payloads]
                 )
                 for ticket in extras:
                     if ticket.hold:
                         await connection.execute(_HOLD_SQL, ticket.hold)
+        if stored.rowcount != len(rows):
+            await self._tell_the_late(
+                connection, batch, {row[0] for row in await stored.fetchall()}
+            )
         self.batches += 1
         self.written += len(rows)
+
+    async def _tell_the_late(
+        self, connection: psycopg.AsyncConnection, batch: Sequence[Ticket], stored: set[UUID]
+    ) -> None:
+        """Some ids were there before: from our own retry, or because the reaper was first."""
+        missing = [e for ticket in batch for e in ticket.events if e.id not in stored]
+        cursor = await connection.execute(sealing.STORED_SQL, ([event.id for event in missing],))
+        leaves = {event_id: bytes(leaf) for event_id, leaf in await cursor.fetchall()}
+        for ticket in batch:
+            late = [e.id for e in ticket.events if leaves.get(e.id, e.leaf) != e.leaf]
+            if late:
+                # Nothing may be answered whose end is recorded otherwise.
+                log.error("An event came after another end of its decision: %s", late)
+                self._settle(ticket, RecordUnavailable())

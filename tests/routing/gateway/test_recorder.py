@@ -109,7 +109,7 @@ async def test_a_thousand_events_take_few_commits(
     assert recorder.batches <= 10
 
 
-async def test_a_second_end_is_not_stored(
+async def test_a_second_end_is_not_stored_and_its_request_is_not_answered(
     recorder: Recorder, writer: sealing.Writer, dsn: str
 ) -> None:
     decision_id = uuid7()
@@ -118,9 +118,21 @@ async def test_a_second_end_is_not_stored(
     late = writer.seal(
         "decision.failed", actor=ROUTER, object=("route", "support"), decision_id=decision_id
     )
-    await recorder.durable(recorder.put(late))
+    with pytest.raises(RecordUnavailable):
+        await recorder.durable(recorder.put(late))
 
     assert await stored(dsn, decision_id) == ["decision.made", "decision.completed"]
+
+
+async def test_an_event_that_is_sent_again_after_a_lost_reply_counts_as_stored(
+    recorder: Recorder, writer: sealing.Writer, dsn: str
+) -> None:
+    event = made(writer, uuid7())
+    await recorder.durable(recorder.put(event))
+
+    await recorder.durable(recorder.put(event))
+
+    assert await stored(dsn, event.id) == ["decision.made"]
 
 
 async def test_a_text_is_stored_in_the_commit_of_its_decision(
