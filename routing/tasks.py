@@ -6,12 +6,17 @@ from celery import shared_task
 
 from audit.actors import SYSTEM
 from routing.models import Backend
-from routing.services import health, reaper
+from routing.services import health, reaper, signoffs
 
 
 @shared_task(name="routing.tasks.reap_decisions", expires=10)
 def reap_decisions() -> int:
     return reaper.reap()
+
+
+@shared_task(name="routing.tasks.watch_signoffs", expires=60)
+def watch_signoffs() -> int:
+    return signoffs.record_clock()
 
 
 @shared_task(name="routing.tasks.probe_backends", expires=60)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
-from routing import urls_operate, urls_policies
+from routing import urls_governance, urls_operate, urls_policies
 
-urlpatterns = [*urls_operate.urlpatterns, *urls_policies.urlpatterns]
+urlpatterns = [
+    *urls_operate.urlpatterns,
+    *urls_policies.urlpatterns,
+    *urls_governance.urlpatterns,
+]

@@ -35,6 +35,8 @@ def test_a_person_sees_only_what_they_may_open(people: dict[str, Any]) -> None:
         "Review",
         "Routes and policies",
         "Backends",
+        "Sign-offs",
+        "Data flow",
     ]
 
 

@@ -1,0 +1,18 @@
+"""Addresses of what governance reads and decides. Verbs at the end are POST."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, path
+
+from routing.views import backends, signoffs
+
+urlpatterns: list[URLPattern] = [
+    path("sign-offs/", signoffs.signoff_list, name="sign-offs"),
+    path("sign-offs/<int:pk>/", signoffs.signoff, name="sign-off"),
+    path("sign-offs/<int:pk>/approve/", signoffs.approve, name="approve-sign-off"),
+    path("sign-offs/<int:pk>/refuse/", signoffs.refuse, name="refuse-sign-off"),
+    path("sign-offs/<int:pk>/revoke/", signoffs.revoke, name="revoke-sign-off"),
+    path("backends/<slug:name>/sign-offs/new/", signoffs.ask, name="ask-sign-off"),
+    path("backends/<slug:name>/secret/", backends.secret, name="backend-secret"),
+    path("backends/<slug:name>/secret/remove/", backends.remove_secret, name="remove-secret"),
+]
