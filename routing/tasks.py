@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from celery import shared_task
 
 from audit.actors import SYSTEM
 from routing.models import Backend
-from routing.services import health, reaper, signoffs
+from routing.services import backtests, health, reaper, signoffs
 
 
 @shared_task(name="routing.tasks.reap_decisions", expires=10)
@@ -25,3 +27,8 @@ def probe_backends() -> int:
     for backend in watched:
         health.probe_backend(backend_id=backend.pk, by=SYSTEM("probe"))
     return len(watched)
+
+
+@shared_task(name="routing.tasks.run_backtest")
+def run_backtest(backtest_id: str) -> None:
+    backtests.run_backtest(backtest_id=UUID(backtest_id))

@@ -1,6 +1,8 @@
 from routing.models.backends import Backend, BackendProbe, SignOff
+from routing.models.backtests import Backtest, BacktestChange
 from routing.models.decisions import Decision, Hold, Projection
 from routing.models.documents import DataFlowIssue
+from routing.models.examples import SavedExample
 from routing.models.policies import PolicyApproval, PolicyVersion
 from routing.models.replicas import KillSwitch, Replica, SnapshotRevision
 from routing.models.routes import Route
@@ -8,6 +10,8 @@ from routing.models.routes import Route
 __all__ = [
     "Backend",
     "BackendProbe",
+    "Backtest",
+    "BacktestChange",
     "DataFlowIssue",
     "Decision",
     "Hold",
@@ -17,6 +21,7 @@ __all__ = [
     "Projection",
     "Replica",
     "Route",
+    "SavedExample",
     "SignOff",
     "SnapshotRevision",
 ]
