@@ -8,7 +8,7 @@ from celery import shared_task
 
 from audit.actors import SYSTEM
 from routing.models import Backend
-from routing.services import backtests, health, reaper, signoffs
+from routing.services import backtests, health, reaper, schedule, signoffs
 
 
 @shared_task(name="routing.tasks.reap_decisions", expires=10)
@@ -19,6 +19,11 @@ def reap_decisions() -> int:
 @shared_task(name="routing.tasks.watch_signoffs", expires=60)
 def watch_signoffs() -> int:
     return signoffs.record_clock()
+
+
+@shared_task(name="routing.tasks.activate_due", expires=10)
+def activate_due() -> int:
+    return schedule.activate_due()
 
 
 @shared_task(name="routing.tasks.probe_backends", expires=60)
