@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from routing import urls_governance, urls_operate, urls_policies
+from routing import urls_backtests, urls_governance, urls_operate, urls_policies
 
 urlpatterns = [
     *urls_operate.urlpatterns,
     *urls_policies.urlpatterns,
+    *urls_backtests.urlpatterns,
     *urls_governance.urlpatterns,
 ]

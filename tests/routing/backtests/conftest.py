@@ -48,17 +48,22 @@ def narrow(tokens: int = 200) -> dict[str, Any]:
 
 
 @pytest.fixture
+def draft(active_version: PolicyVersion, people: People) -> PolicyVersion:
+    return policies.start_draft(slug="support", by=people["arjun"])
+
+
+@pytest.fixture
 def draft_of(active_version: PolicyVersion, people: People) -> Callable[..., PolicyVersion]:
     """A draft of arjun's with these parts of the document replaced."""
 
     def make(**changed: Any) -> PolicyVersion:
         document = policy_document(**changed)
-        draft = policies.start_draft(slug="support", by=people["arjun"], document=document)
-        if draft.document != document:
-            draft = policies.edit_draft(
-                version=draft, document=document, revision=draft.revision, by=people["arjun"]
+        one = policies.start_draft(slug="support", by=people["arjun"], document=document)
+        if one.document != document:
+            one = policies.edit_draft(
+                version=one, document=document, revision=one.revision, by=people["arjun"]
             )
-        return policies.get_version(slug="support", number=draft.number)
+        return policies.get_version(slug="support", number=one.number)
 
     return make
 
@@ -74,6 +79,7 @@ def decided(active_version: PolicyVersion) -> Callable[..., UUID]:
         data_class: str = "internal",
         prompt_tokens: int = 50,
         hours_ago: float = 1.0,
+        route: str = "support",
         facts: dict[str, Any] | None = None,
         backends: dict[str, BackendFacts] | None = None,
         signals: dict[str, Any] | None = None,
@@ -101,9 +107,9 @@ def decided(active_version: PolicyVersion) -> Callable[..., UUID]:
             event_id=decision_id,
             decision_id=decision_id,
             actor=Actor("api_key", "abcdefgh", "app"),
-            object=("route", "support"),
+            object=("route", route),
             details={
-                "route": "support",
+                "route": route,
                 "policy": str(active_version),
                 "policy_digest": active_version.digest,
                 "snapshot": "sha256:" + "ab" * 32,
@@ -142,16 +148,17 @@ def _list(made: sealing.SealedEvent, decision_id: UUID, backend: str | None, tok
 
 
 @pytest.fixture
-def history(decided: Callable[..., UUID]) -> Callable[[int], list[UUID]]:
+def history(decided: Callable[..., UUID]) -> Callable[..., list[UUID]]:
     """So many decisions of the last five days, of all classes and lengths."""
 
-    def make(count: int) -> list[UUID]:
+    def make(count: int, route: str = "support") -> list[UUID]:
         chance = random.Random(7)
         return [
             decided(
                 data_class=chance.choice(CLASSES),
                 prompt_tokens=chance.choice((20, 150, 300, 900)),
                 hours_ago=chance.uniform(0.1, 119),
+                route=route,
             )
             for _ in range(count)
         ]

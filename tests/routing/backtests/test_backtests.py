@@ -36,7 +36,7 @@ def kinds() -> list[str]:
 
 
 def test_the_same_document_changes_nothing(
-    history: Callable[[int], list[UUID]], draft_of: DraftOf, people: People
+    history: Callable[..., list[UUID]], draft_of: DraftOf, people: People
 ) -> None:
     history(60)
     done = run(draft_of(), people["arjun"])
@@ -134,7 +134,7 @@ def test_newly_leaving_the_boundary_is_a_guardrail_and_listed_first(
 
 
 def test_a_sample_takes_about_as_many_as_were_asked_for_and_the_same_ones_again(
-    history: Callable[[int], list[UUID]], draft_of: DraftOf, people: People
+    history: Callable[..., list[UUID]], draft_of: DraftOf, people: People
 ) -> None:
     history(300)
     version = draft_of()
@@ -155,7 +155,7 @@ def test_decisions_outside_the_window_are_not_read(
 
 
 def test_pages_neither_repeat_nor_lose_a_decision(
-    history: Callable[[int], list[UUID]],
+    history: Callable[..., list[UUID]],
     draft_of: DraftOf,
     people: People,
     monkeypatch: pytest.MonkeyPatch,
@@ -168,7 +168,7 @@ def test_pages_neither_repeat_nor_lose_a_decision(
 
 
 def test_only_so_many_of_a_bucket_are_listed_and_all_are_counted(
-    history: Callable[[int], list[UUID]],
+    history: Callable[..., list[UUID]],
     draft_of: DraftOf,
     people: People,
     monkeypatch: pytest.MonkeyPatch,
@@ -181,7 +181,7 @@ def test_only_so_many_of_a_bucket_are_listed_and_all_are_counted(
 
 
 def test_intervals_come_with_enough_decisions_and_not_before(
-    history: Callable[[int], list[UUID]], draft_of: DraftOf, people: People, decided: Decided
+    history: Callable[..., list[UUID]], draft_of: DraftOf, people: People, decided: Decided
 ) -> None:
     decided(prompt_tokens=300)
     version = draft_of(rules=[narrow(1000)])
@@ -210,7 +210,7 @@ def test_a_run_goes_stale_with_the_version_and_with_the_registry(
 
 
 def test_a_cancelled_run_stops_and_keeps_no_lines(
-    history: Callable[[int], list[UUID]],
+    history: Callable[..., list[UUID]],
     draft_of: DraftOf,
     people: People,
     monkeypatch: pytest.MonkeyPatch,
