@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from routing import urls_backtests, urls_governance, urls_operate, urls_policies
+from routing import urls_backtests, urls_governance, urls_lifecycle, urls_operate, urls_policies
 
 urlpatterns = [
     *urls_operate.urlpatterns,
     *urls_policies.urlpatterns,
-    *urls_backtests.urlpatterns,
     *urls_governance.urlpatterns,
+    *urls_lifecycle.urlpatterns,
+    *urls_backtests.urlpatterns,
 ]
