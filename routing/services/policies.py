@@ -154,6 +154,9 @@ def submit_version(*, version: PolicyVersion, by: User, summary: str) -> PolicyV
         raise NotAllowed("Only its author submits a draft.")
     if not summary.strip():
         raise Invalid("Say in one sentence what this version changes.", code="summary_missing")
+    # What is judged here must be what is frozen: no other tab may change it in between.
+    PolicyVersion.objects.select_for_update().get(pk=version.pk)
+    version.refresh_from_db()
     if version.conflicts:
         raise Invalid(
             f"Settle the conflicts of the rebase first: {len(version.conflicts)} are left.",

@@ -93,6 +93,21 @@ def test_a_change_to_restricted_data_needs_two_different_people(
     assert approve(version, people["pavel"]).state == "approved"
 
 
+def test_what_another_tab_saved_meanwhile_is_what_is_judged(
+    base: PolicyVersion, people: People
+) -> None:
+    stale = policies.start_draft(slug="support", by=people["arjun"], document=guarded())
+    policies.edit_draft(
+        version=policies.get_version(slug="support", number=stale.number),
+        document=policy_document(),
+        revision=stale.revision,
+        by=people["arjun"],
+    )
+    version = policies.submit_version(version=stale, by=people["arjun"], summary="Nothing much")
+    assert version.document == policy_document()
+    assert version.approvals_needed == 2
+
+
 def test_the_reasons_are_in_the_trail(base: PolicyVersion, people: People) -> None:
     version = submit(people, policy_document())
     event = Event.objects.get(kind="policy.submitted", object_id=str(version))
