@@ -46,7 +46,7 @@ class Command(BaseCommand):
         take_in.add_argument("source", metavar="FILE")
         take_in.add_argument("--dry-run", action="store_true", help="change nothing")
         take_in.add_argument("--by", metavar="NAME", help="whose draft it becomes")
-        for one in (lint, test, take_in):
+        for one in (lint, test, diff, take_in):
             one.add_argument("--backends", metavar="FILE", help="instead of the registry")
         self._history(acts)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from routing.engine import analyse
 from routing.engine.canonical import encode
 from routing.engine.document import parse_policy
 from routing.engine.examples import run_tests
-from routing.engine.types import Finding, PolicyError
+from routing.engine.meaning import Meaning, compare
+from routing.engine.types import Finding, PolicyError, plain
 from routing.management.policy.report import FOUND, OK, Report
 from routing.management.policy.sources import Source, backends, floor_of, read
 from routing.queries.differences import Change, differences
@@ -54,14 +56,17 @@ def findings_of(source: Source, file: str | None) -> list[Finding]:
 
 
 def _line(name: str, finding: Finding) -> str:
-    witness = ""
-    if finding.witness:
-        shown = finding.as_json()["witness"]
-        pairs = ", ".join(f"{signal}={_plain(value)}" for signal, value in shown.items())
-        witness = f" [for instance {pairs}]"
+    witness = _instance(finding.witness)
     level = "error" if finding.blocking else "warning"
     place = finding.path or "document"
     return f"{name}: {level}: {finding.code}: {place}: {finding.message}{witness}"
+
+
+def _instance(witness: Mapping[str, Any] | None) -> str:
+    if not witness:
+        return ""
+    pairs = ", ".join(f"{name}={_plain(plain(value))}" for name, value in witness.items())
+    return f" [for instance {pairs}]"
 
 
 def _plain(value: Any) -> str:
@@ -114,7 +119,9 @@ def test(options: dict[str, Any]) -> Report:
 def diff(options: dict[str, Any]) -> Report:
     before, after = read(options["before"]), read(options["after"])
     changes = changes_of(before, after)
+    meant = _meaning(before, after, options.get("backends"))
     lines = [line for change in changes for line in change_lines(change)]
+    lines += _meaning_lines(meant)
     if before.digest == after.digest:
         lines = [f"{before.name} and {after.name} are one document, {after.digest}"]
     return Report(
@@ -124,9 +131,52 @@ def diff(options: dict[str, Any]) -> Report:
             "after": {"source": after.name, "digest": after.digest},
             "same": before.digest == after.digest,
             "changes": [_change(change) for change in changes],
+            "meaning": None if meant is None else _meaning_json(meant),
         },
         code=OK if before.digest == after.digest else FOUND,
     )
+
+
+def _meaning(before: Source, after: Source, file: str | None) -> Meaning | None:
+    """Which requests are treated differently; None where one of the two is no policy."""
+    try:
+        old, new = parse_policy(before.document), parse_policy(after.document)
+    except PolicyError:
+        return None
+    return compare(old, new, backends(file), floor=floor_of(after.document))
+
+
+def _meaning_lines(meant: Meaning | None) -> list[str]:
+    if meant is None:
+        return ["", "In meaning they are not compared: one of the two cannot be read as a policy."]
+    lines = [
+        f"{change.kind.replace('_', ' ')}: {change.words}" + _instance(change.witness)
+        for change in meant.changes
+    ]
+    if not meant.is_complete:
+        lines.append("Some pairs of rules were too many to decide: there may be more.")
+    return ["", "In meaning:", *(lines or ["no request is treated differently"])]
+
+
+def _meaning_json(meant: Meaning) -> dict[str, Any]:
+    return {
+        "complete": meant.is_complete,
+        "changes": [
+            {
+                "kind": change.kind,
+                "words": change.words,
+                "before": change.before,
+                "after": change.after,
+                "loosens_boundary": change.loosens_boundary,
+                "touches_restricted": change.touches_restricted,
+                "removes_hold": change.removes_hold,
+                "witness": None
+                if change.witness is None
+                else {name: plain(value) for name, value in change.witness.items()},
+            }
+            for change in meant.changes
+        ],
+    }
 
 
 def changes_of(before: Source, after: Source) -> list[Change]:

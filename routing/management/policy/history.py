@@ -31,7 +31,7 @@ def take_in(options: dict[str, Any]) -> Report:
     document: dict[str, Any] = {"lint": linted.document, "test": tested.document}
     is_sound = linted.code == tested.code == OK
     if has_database():
-        compared = _against_active(source)
+        compared = _against_active(source, options["backends"])
         lines += compared.lines
         document["diff"] = compared.document
     if options["dry_run"]:
@@ -45,7 +45,7 @@ def take_in(options: dict[str, Any]) -> Report:
     return Report(lines=lines, document=document, code=OK if is_sound else FOUND)
 
 
-def _against_active(source: Source) -> Report:
+def _against_active(source: Source, file: str | None) -> Report:
     slug = str(source.document.get("route", ""))
     route = Route.objects.filter(slug=slug).first()
     if route is None:
@@ -54,7 +54,7 @@ def _against_active(source: Source) -> Report:
     if active is None:
         words = f"{slug} has no active version, so everything is new."
         return Report(lines=[words], document={"before": None})
-    return checks.diff({"before": str(active), "after": source.name})
+    return checks.diff({"before": str(active), "after": source.name, "backends": file})
 
 
 def _draft(source: Source, name: str | None) -> PolicyVersion:

@@ -83,6 +83,7 @@ def test_a_file_is_linted_tested_and_compared_without_a_database(
     compared = without_database("diff", one, other)
     assert compared.returncode == 1
     assert "narrow-work" in compared.stdout
+    assert "newly possible:" in compared.stdout
     assert without_database("backtest", "support@1").returncode == 2
     assert without_database("nonsense").returncode == 2
 
@@ -190,3 +191,26 @@ class TestWithDatabase:
         self, asked: tuple[str, ...], active_version: PolicyVersion
     ) -> None:
         assert ended(*asked)[0] == 2
+
+
+OURS = (
+    "--json",
+    "--strict",
+    "--backends",
+    "--format",
+    "--dry-run",
+    "--by",
+    "--days",
+    "--sample",
+    "--decisions",
+    "--route",
+    "--against",
+)
+
+
+def test_every_act_and_option_is_documented() -> None:
+    from routing.management.commands.policy import ACTS
+
+    page = (ROOT / "docs" / "policy-as-code.md").read_text()
+    assert [act for act in ACTS if f"`{act} " not in page] == []
+    assert [option for option in OURS if option not in page] == []
