@@ -107,9 +107,20 @@ KINDS: Final[Mapping[str, Kind]] = {
         "A backtest of {object} ended[: {details.decisions} decisions]", "policy"
     ),
     "policy.backtest_cancelled": Kind("{actor} cancelled a backtest of {object}", "policy"),
+    "policy.guardrails_acknowledged": Kind(
+        "{actor} took note that {details.decisions} decisions cross a guardrail under {object}",
+        "policy",
+    ),
     "policy.backtest_failed": Kind("A backtest of {object} failed[: {reason}]", "policy"),
     "example.saved": Kind("{actor} saved the example {object.id}", "policy"),
     "example.removed": Kind("{actor} removed the example {object.id}", "policy"),
+    "classifier.training_requested": Kind("{actor} asked to train {object}", "policy"),
+    "classifier.trained": Kind(
+        "{actor} trained {object}[ on {details.rows} prompts][: {details.verdict}]", "policy"
+    ),
+    "classifier.training_cancelled": Kind("{actor} cancelled the training of {object}", "policy"),
+    "classifier.training_failed": Kind("The training of {object} failed[: {reason}]", "policy"),
+    "classifier.retired": Kind("{actor} retired {object}[: {reason}]", "policy"),
     "route.created": Kind("{actor} created {object}", "policy"),
     "route.changed": Kind("{actor} changed {object}", "policy"),
     "backend.registered": Kind("{actor} registered {object}", "backend"),
@@ -170,6 +181,7 @@ OBJECTS: Final = {
     "api_key": "API key",
     "backend": "backend",
     "case": "case",
+    "classifier": "classifier",
     "data_flow": "data-flow document",
     "decision": "decision",
     "example": "example",

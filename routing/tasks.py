@@ -8,7 +8,7 @@ from celery import shared_task
 
 from audit.actors import SYSTEM
 from routing.models import Backend
-from routing.services import backtests, health, reaper, schedule, signoffs
+from routing.services import backtests, classifiers, health, reaper, schedule, signoffs
 
 
 @shared_task(name="routing.tasks.reap_decisions", expires=10)
@@ -37,3 +37,8 @@ def probe_backends() -> int:
 @shared_task(name="routing.tasks.run_backtest")
 def run_backtest(backtest_id: str) -> None:
     backtests.run_backtest(backtest_id=UUID(backtest_id))
+
+
+@shared_task(name="routing.tasks.train_classifier")
+def train_classifier(training_id: str) -> None:
+    classifiers.run_training(training_id=UUID(training_id))

@@ -1,5 +1,6 @@
 from routing.models.backends import Backend, BackendProbe, SignOff
 from routing.models.backtests import Backtest, BacktestChange
+from routing.models.classifiers import Classifier, ClassifierTraining
 from routing.models.decisions import Decision, Hold, Projection
 from routing.models.documents import DataFlowIssue
 from routing.models.examples import SavedExample
@@ -12,6 +13,8 @@ __all__ = [
     "BackendProbe",
     "Backtest",
     "BacktestChange",
+    "Classifier",
+    "ClassifierTraining",
     "DataFlowIssue",
     "Decision",
     "Hold",

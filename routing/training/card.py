@@ -99,7 +99,11 @@ def _weighs_most(sample: Sample, artefact: dict[str, Any]) -> list[dict[str, Any
     """Features by what they move: quality points per standard deviation."""
     spreads = sample.features.std(0)
     moved = [
-        {"name": item["name"], "words": FEATURE_WORDS[item["name"]], "points": item["gain"] * spread}
+        {
+            "name": item["name"],
+            "words": FEATURE_WORDS[item["name"]],
+            "points": item["gain"] * spread,
+        }
         for item, spread in zip(artefact["features"], spreads.tolist(), strict=True)
     ]
     moved.sort(key=lambda item: (-abs(item["points"]), item["name"]))

@@ -18,7 +18,7 @@ from sklearn.preprocessing import normalize
 from routing.engine.classifier import MAX_NGRAMS
 from routing.training.samples import Numbers, Places, Sample
 
-_FEATURE_PENALTY, _NGRAM_PENALTY = 1_000.0, 60.0
+_FEATURE_PENALTY, _NGRAM_PENALTY = 2_000.0, 60.0
 _SELECTION_PENALTY, _FEWEST_PROMPTS = 50.0, 5
 # A logistic's curvature is about a fifth of a square's, so the same belief is a fifth the penalty.
 _LOGISTIC_SHARE = 0.2

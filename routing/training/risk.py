@@ -66,7 +66,7 @@ def certified(gains: Numbers, small: Numbers) -> list[dict[str, Any]]:
     wrong = np.cumsum(small[order] < 0.5)
     found = []
     for bound in BOUNDS:
-        best = None
+        best: dict[str, float] | None = None
         for share in np.arange(_FIRST_SHARE, 1 + _STEP / 2, _STEP):
             count = round(float(share) * len(gains))
             if not count or upper_bound(int(wrong[count - 1]), count) > bound:
@@ -75,8 +75,9 @@ def certified(gains: Numbers, small: Numbers) -> list[dict[str, Any]]:
                 "share_small": round(float(share), 2),
                 "threshold": round(float(gains[order[count - 1]]), 6),
             }
-        found.append(
-            {"at_most": bound, "confidence": CONFIDENCE}
-            | (best or {"share_small": None, "threshold": None})
-        )
+        found.append({"at_most": bound, "confidence": CONFIDENCE, **_certificate(best)})
     return found
+
+
+def _certificate(best: dict[str, float] | None) -> dict[str, float | None]:
+    return {**best} if best else {"share_small": None, "threshold": None}

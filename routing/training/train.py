@@ -18,7 +18,7 @@ from routing.engine.curve import Outcome
 from routing.engine.features import FEATURE_NAMES
 from routing.training import calibration, familiar, heads, risk
 from routing.training.card import model_card
-from routing.training.evalsets import EvalSet, EvalSetError
+from routing.training.evalsets import EvalSet, EvalSetError, shuffled
 from routing.training.heads import Fitted
 from routing.training.samples import (
     LONGEST_NGRAM,
@@ -27,7 +27,6 @@ from routing.training.samples import (
     Sample,
     folds_of,
     sample_of,
-    shuffled,
 )
 
 FEWEST_ROWS = 60
@@ -106,9 +105,7 @@ def _train(evalset: EvalSet, options: Options) -> Trained:
     }
     options.progress("Writing the card", 99)
     card = model_card(evalset, sample, artefact, options, found, folds=_fold_count(sample))
-    return Trained(
-        artefact=artefact, card=card, out_of_fold=tuple(outcomes), groups=sample.groups
-    )
+    return Trained(artefact=artefact, card=card, out_of_fold=tuple(outcomes), groups=sample.groups)
 
 
 def _check(sample: Sample) -> None:
@@ -150,7 +147,9 @@ def _cross_validate(
         folds_of(sample.groups, folds, options.seed), start=1
     ):
         what = "features and n-grams" if with_ngrams else "features"
-        options.progress(f"Cross-validating {what}: {number} of {folds}", start + 25 * number // folds)
+        options.progress(
+            f"Cross-validating {what}: {number} of {folds}", start + 25 * number // folds
+        )
         fitted = heads.fit(sample, train_rows, with_ngrams=with_ngrams)
         gains[test_rows] = fitted.gains(sample, test_rows)
         log_odds[test_rows] = fitted.log_odds(sample, test_rows)

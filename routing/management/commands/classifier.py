@@ -44,7 +44,7 @@ class Command(BaseCommand):
         metrics = acts.add_parser("metrics", help="the field's metrics with their intervals")
         metrics.add_argument("name", metavar="NAME[@VERSION]")
         metrics.add_argument("evalset", metavar="EVALSET.jsonl", type=Path)
-        metrics.add_argument("--resamples", type=int, default=1_000)
+        metrics.add_argument("--resamples", type=int, default=500)
         metrics.add_argument("--seed", type=int, default=0, help="of the resamples")
         metrics.add_argument("--json", action="store_true", help="one JSON document, for CI")
 
@@ -152,9 +152,7 @@ def _line(name: str, *, value: float | None, low: float | None, high: float | No
     return f"{name:22} {value:8.4f}{interval}"
 
 
-def _notes(
-    card: dict[str, Any], pair: dict[str, str], measured: measuring.Measured
-) -> list[str]:
+def _notes(card: dict[str, Any], pair: dict[str, str], measured: measuring.Measured) -> list[str]:
     notes = []
     if measured.seen:
         notes.append(f"{measured.seen:,} rows were left out: it was trained on their questions.")
