@@ -12,6 +12,7 @@ _RUN = f"{_VERSION}backtests/<uuid:backtest_id>/"
 urlpatterns = [
     path(f"{_VERSION}backtests/", backtests.runs, name="backtests"),
     path(_RUN, backtests.run, name="backtest"),
+    path(f"{_RUN}acknowledge/", backtests.acknowledge, name="acknowledge-backtest"),
     path(f"{_RUN}cancel/", backtests.cancel, name="cancel-backtest"),
     path(f"{_RUN}decisions/<uuid:decision_id>/", backtests.decision, name="backtest-decision"),
     path(f"{_RUN}<slug:bucket>/", backtests.bucket, name="backtest-bucket"),

@@ -50,6 +50,12 @@ class Backtest(models.Model):
     started_at = models.DateTimeField(null=True)
     seen_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    # Who took note of the guardrails that decisions would cross; without it no submission.
+    acknowledged_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    acknowledged_at = models.DateTimeField(null=True)
+    acknowledged_why = models.CharField(max_length=500, blank=True)
 
     class Meta:
         ordering = ("-id",)

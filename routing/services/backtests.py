@@ -189,6 +189,40 @@ def fail_backtest(*, backtest: Backtest, problem: str) -> Backtest:
     return backtest
 
 
+@transaction.atomic
+def acknowledge_guardrails(*, backtest: Backtest, by: User, reason: str) -> Backtest:
+    """Take note of the guardrails that decisions would cross, with the reason why it is right."""
+    _require(by)
+    said = reason.strip()[:500]
+    if not said:
+        raise Invalid("Give a reason; it is kept in the audit trail.", code="reason_missing")
+    waiting = Backtest.objects.filter(
+        pk=backtest.pk, state=State.DONE, result__crossing__gt=0, acknowledged_at=None
+    )
+    if not waiting.update(
+        acknowledged_by=by, acknowledged_at=timezone.now(), acknowledged_why=said
+    ):
+        raise Conflict("There is nothing to take note of, or somebody has already.")
+    backtest.refresh_from_db()
+    crossed = backtest.result["guardrails"]
+    _record(
+        "policy.guardrails_acknowledged",
+        backtest,
+        Actor.of(by),
+        reason=said,
+        details={"decisions": backtest.result["crossing"], "guardrails": crossed},
+    )
+    return backtest
+
+
+def unacknowledged(version: PolicyVersion) -> Backtest | None:
+    """The newest run of this very document, if nobody took note of the guardrails it crosses."""
+    last = Backtest.objects.filter(version=version, digest=version.digest, state=State.DONE).first()
+    if last is None or not last.result["crossing"] or last.acknowledged_at is not None:
+        return None
+    return last
+
+
 class _Cancelled(Exception):
     """Somebody stopped the run."""
 

@@ -17,7 +17,7 @@ from audit.actors import Actor
 from routing.engine.canonical import digest as digest_of
 from routing.engine.types import Finding
 from routing.models import PolicyApproval, PolicyVersion, Route
-from routing.services import meaning
+from routing.services import backtests, meaning
 from routing.services.analysis import findings_of
 from routing.services.transitions import (
     MustRebase,
@@ -163,6 +163,12 @@ def submit_version(*, version: PolicyVersion, by: User, summary: str) -> PolicyV
             code="conflicts_open",
         )
     refuse_findings(version)
+    if backtests.unacknowledged(version):
+        raise Invalid(
+            "The last backtest of this draft crosses guardrails that nobody took note of.",
+            code="guardrails_open",
+            what_next="Open the backtest, look at those decisions, and take note with a reason.",
+        )
     reasons = [reason.as_json() for reason in meaning.reasons_of(version)]
     move(
         version,

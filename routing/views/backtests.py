@@ -85,6 +85,17 @@ def cancel(request: HttpRequest, slug: str, number: int, backtest_id: UUID) -> H
     return redirect_303(request, found, "The backtest was cancelled.")
 
 
+@require_POST
+@needs("routing.view")
+def acknowledge(request: HttpRequest, slug: str, number: int, backtest_id: UUID) -> HttpResponse:
+    """Take note of crossed guardrails; the service says who may."""
+    found = queries.backtest_of(version_named(slug, number), backtest_id)
+    backtests.acknowledge_guardrails(
+        backtest=found, by=request.user, reason=request.POST.get("reason", "")
+    )
+    return redirect_303(request, found, "It is recorded that you took note, and why.")
+
+
 @require_GET
 @needs("routing.view")
 def bucket(

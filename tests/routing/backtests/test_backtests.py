@@ -133,6 +133,41 @@ def test_newly_leaving_the_boundary_is_a_guardrail_and_listed_first(
     assert done.changes.first().decision_id == grave
 
 
+def test_crossed_guardrails_hold_a_submission_until_somebody_takes_note_of_them(
+    decided: Decided, draft_of: DraftOf, people: People
+) -> None:
+    seen = registry_facts()
+    seen["small"] = replace(seen["small"], boundary="public", signoffs={"confidential": 2**40})
+    decided(data_class="confidential", prompt_tokens=500, backends=seen)
+    version = draft_of(rules=[narrow(1000)])
+    done = run(version, people["arjun"])
+    with pytest.raises(Invalid, match="guardrails"):
+        policies.submit_version(version=version, by=people["arjun"], summary="Wider")
+    with pytest.raises(Invalid, match="reason"):
+        backtests.acknowledge_guardrails(backtest=done, by=people["arjun"], reason=" ")
+    with pytest.raises(NotAllowed):
+        backtests.acknowledge_guardrails(backtest=done, by=people["ada"], reason="Fine.")
+    backtests.acknowledge_guardrails(backtest=done, by=people["petra"], reason="It was a trial.")
+    with pytest.raises(Conflict):
+        backtests.acknowledge_guardrails(backtest=done, by=people["petra"], reason="Again.")
+    assert kinds() == ["policy.backtest_requested", "policy.backtested"]
+    recorded = Event.objects.get(kind="policy.guardrails_acknowledged").entry
+    assert recorded["details"]["guardrails"] == {"newly_public": 1}
+    submitted = policies.submit_version(version=version, by=people["arjun"], summary="Wider")
+    assert submitted.state == "in_review"
+
+
+def test_a_run_of_an_earlier_document_holds_nothing_back(
+    decided: Decided, draft_of: DraftOf, people: People
+) -> None:
+    seen = registry_facts()
+    seen["small"] = replace(seen["small"], boundary="public", signoffs={"confidential": 2**40})
+    decided(data_class="confidential", prompt_tokens=500, backends=seen)
+    run(draft_of(rules=[narrow(1000)]), people["arjun"])
+    edited = draft_of(rules=[narrow(300)])
+    assert backtests.unacknowledged(edited) is None
+
+
 def test_a_sample_takes_about_as_many_as_were_asked_for_and_the_same_ones_again(
     history: Callable[..., list[UUID]], draft_of: DraftOf, people: People
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from kombu.exceptions import OperationalError
 
 from routing.models import Backtest, PolicyVersion
 from routing.services import backtests, registry
+from routing.services.analysis import registry_facts
 from routing.tasks import run_backtest
 from tests.routing.backtests.conftest import hold_rule, narrow
 from tests.routing.conftest import backend_fields
@@ -139,6 +141,28 @@ def test_the_approver_finds_the_last_result_on_the_page_of_the_version(
     )
     page = as_person("petra").get(found.get_absolute_url()).content.decode()
     assert "This result is stale" in page
+
+
+def test_taking_note_of_guardrails_is_a_form_with_a_reason(
+    version: PolicyVersion,
+    decided: Callable[..., UUID],
+    people: People,
+    as_person: Callable[[str], Client],
+) -> None:
+    seen = registry_facts()
+    seen["small"] = replace(seen["small"], boundary="public", signoffs={"confidential": 2**40})
+    decided(data_class="confidential", prompt_tokens=250, backends=seen)
+    found = done_by(version, people["arjun"])
+    here, client = found.get_absolute_url(), as_person("arjun")
+    page = client.get(here).content.decode()
+    assert "1 decision would cross a guardrail" in page
+    assert "cannot be submitted" in page
+    listed = client.get(here + "guardrails/").content.decode()
+    assert "Guardrails crossed" in listed
+    assert as_person("ada").post(here + "acknowledge/", {"reason": "x"}).status_code == 403
+    assert client.post(here + "acknowledge/", {"reason": ""}).status_code == 422
+    assert client.post(here + "acknowledge/", {"reason": "A trial."}).status_code == 303
+    assert "took note" in client.get(here).content.decode()
 
 
 def test_wrong_windows_and_a_queue_that_is_down_are_said_beside_the_form(
