@@ -23,6 +23,8 @@ _ORDER = {NEWLY_POSSIBLE: 0, NEWLY_IMPOSSIBLE: 1, OTHER: 2}
 
 # Two policies that share almost nothing are not compared to the end; the result then says so.
 MOST_PAIRS = 20_000
+# How often the rules after two that hand on are looked at.
+MOST_STEPS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,9 +114,7 @@ def compare(
     ):
         # The same word means two things; cells of one reading cannot speak for the other.
         both.is_complete = False
-    _compare_rules(both, after_passing=False)
-    if any(may_pass_on(b.outcome) for a in (both.old, both.new) for b in a.branches):
-        _compare_rules(both, after_passing=True)
+    _Walk(both).follow()
     changes = [*both.found.values(), *_failure_changes(both), *_ended_guarantees(both)]
     changes.sort(key=lambda one: (_ORDER[one.kind], not one.loosens_boundary, not one.removes_hold))
     return Meaning(changes=tuple(changes), is_complete=both.is_complete)
@@ -127,48 +127,90 @@ def _reads(signal: Signal) -> tuple[object, ...]:
 # pairs of rules
 
 
-def _ways(analysis: Analysis, *, after_passing: bool) -> list[tuple[Branch, list[Formula]]]:
-    """Each rule with when it is the first to match; those that hand on are left out on demand."""
-    space = analysis.space
-    above = space.any_of(analysis.class_is(name) for name in analysis.classes())
-    earlier = [] if above == TRUE else [above]
-    ways = []
-    for branch in analysis.branches:
-        if branch.id == FAILURE_RULE or (after_passing and may_pass_on(branch.outcome)):
-            continue
-        ways.append((branch, [*earlier, branch.own]))
-        earlier.append(space.negated(branch.own))
-    return ways
+class _Walk:
+    """Follows a request through both policies at once: first match against first match.
+
+    Where both matched rules do the same and may hand the request on, the rules after them are
+    compared for the requests that matched so far, and so on. Every other pair ends the walk.
+    """
+
+    def __init__(self, both: _Comparison) -> None:
+        self.both = both
+        self.olds = [b for b in both.old.branches if b.id != FAILURE_RULE]
+        self.news = [b for b in both.new.branches if b.id != FAILURE_RULE]
+        self.before = [_effect(both.old, branch) for branch in self.olds]
+        self.after = [_effect(both.new, branch) for branch in self.news]
+        self.steps = 0
+
+    def follow(
+        self, start: tuple[int, int] = (0, 0), matched: tuple[Formula, ...] | None = None
+    ) -> None:
+        self.steps += 1
+        if self.steps > MOST_STEPS:
+            self.both.is_complete = False
+            return
+        is_later = matched is not None
+        known = matched if matched is not None else _above(self.both.new)
+        olds = _first_matches(self.both.old, self.olds, start[0])
+        news = _first_matches(self.both.new, self.news, start[1])
+        old_place, new_place = _first_places(olds), _first_places(news)
+        for i, (old, old_reached) in olds.items():
+            units = _units(old.own)
+            for j, (new, new_reached) in news.items():
+                # A twin that comes earlier on the other side has taken every such request.
+                if new_place.get(old.own, j) < j or old_place.get(new.own, i) < i:
+                    continue
+                is_same = self.before[i] == self.after[j]
+                hands_on = is_same and may_pass_on(old.outcome)
+                if (is_same and not hands_on) or _apart(units, _units(new.own)):
+                    continue
+                reached = [*known, *old_reached, *new_reached]
+                if hands_on:
+                    if _is_met(self.both, reached):
+                        both_matched = (*known, *old_reached, *new_reached)
+                        self.follow((i + 1, j + 1), both_matched)
+                elif (old.id, new.id) not in self.both.found:
+                    self._note(i, j, reached, is_later)
+
+    def _note(self, i: int, j: int, reached: list[Formula], after_passing: bool) -> None:
+        old, new = (self.olds[i], self.before[i]), (self.news[j], self.after[j])
+        change = _meeting(self.both, old, new, reached, after_passing)
+        if change is not None:
+            self.both.found[old[0].id, new[0].id] = change
 
 
-def _compare_rules(both: _Comparison, *, after_passing: bool) -> None:
-    olds = _ways(both.old, after_passing=after_passing)
-    news = _ways(both.new, after_passing=after_passing)
-    old_place, new_place = _first_places(olds), _first_places(news)
-    effects = {branch.path: _effect(both.new, branch) for branch, _ in news}
-    for i, (old, old_reached) in enumerate(olds):
-        before, units = _effect(both.old, old), _units(old.own)
-        for j, (new, new_reached) in enumerate(news):
-            # A twin that comes earlier on the other side has taken every such request.
-            if new_place.get(old.own, j) < j or old_place.get(new.own, i) < i:
-                continue
-            after = effects[new.path]
-            if before == after or _apart(units, _units(new.own)):
-                continue
-            key = (old.id, new.id)
-            if key not in both.found:
-                change = _meeting(
-                    both, (old, before), (new, after), [*old_reached, *new_reached], after_passing
-                )
-                if change is not None:
-                    both.found[key] = change
+_Matches = dict[int, tuple[Branch, list[Formula]]]
 
 
-def _first_places(ways: list[tuple[Branch, list[Formula]]]) -> dict[Formula, int]:
+def _above(analysis: Analysis) -> tuple[Formula, ...]:
+    """That the data class is one that requests of this route can have."""
+    above = analysis.space.any_of(analysis.class_is(name) for name in analysis.classes())
+    return () if above == TRUE else (above,)
+
+
+def _first_matches(analysis: Analysis, branches: list[Branch], start: int) -> _Matches:
+    """By place: each rule from `start` on, and when it is the first of them to match."""
+    earlier: list[Formula] = []
+    matches: _Matches = {}
+    for place in range(start, len(branches)):
+        matches[place] = (branches[place], [*earlier, branches[place].own])
+        earlier.append(analysis.space.negated(branches[place].own))
+    return matches
+
+
+def _first_places(matches: _Matches) -> dict[Formula, int]:
     places: dict[Formula, int] = {}
-    for place, (branch, _) in enumerate(ways):
+    for place, (branch, _) in matches.items():
         places.setdefault(branch.own, place)
     return places
+
+
+def _is_met(both: _Comparison, reached: list[Formula]) -> bool:
+    both.solved += 1
+    if both.solved > MOST_PAIRS:
+        both.is_complete = False
+        return False
+    return _solved(both, reached) is not None
 
 
 def _meeting(
@@ -179,11 +221,7 @@ def _meeting(
     after_passing: bool,
 ) -> Change | None:
     """The change if some request takes both ways, with one of the strictest class that does."""
-    both.solved += 1
-    if both.solved > MOST_PAIRS:
-        both.is_complete = False
-        return None
-    if _solved(both, reached) is None:
+    if not _is_met(both, reached):
         return None
     witnesses = {}
     for name in both.new.classes():
@@ -207,7 +245,8 @@ def _solved(both: _Comparison, formulas: list[Formula]) -> dict[str, SignalValue
     try:
         masks = space.solve(formulas)
     except Undecided:
-        both.is_complete = False
+        # One such pair takes long enough; the rest is not tried.
+        both.is_complete, both.solved = False, MOST_PAIRS
         return None
     return None if masks is None else space.witness(masks)
 

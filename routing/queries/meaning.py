@@ -52,8 +52,9 @@ class ShownMeaning:
     traffic: Traffic | None
 
 
-def meaning_page(version: PolicyVersion, traffic: Traffic | None = None) -> ShownMeaning:
-    found = services.meaning_of(version)
+def meaning_page(
+    version: PolicyVersion, found: engine.Meaning | None, traffic: Traffic | None = None
+) -> ShownMeaning:
     if found is None:
         return ShownMeaning(
             is_known=False, is_complete=True, groups=(), total=0, left_out=0, traffic=None

@@ -198,12 +198,11 @@ def _first_reasons(version: PolicyVersion) -> list[Reason]:
     return [Reason(code="boundary", words="it is the first, and can send data to a public backend")]
 
 
-def reasons_of_draft(version: PolicyVersion) -> list[dict[str, Any]]:
+def reasons_shown(version: PolicyVersion, found: meaning.Meaning | None) -> list[dict[str, Any]]:
     """The reasons as submitted, or for a draft as they would be now without the projected cost."""
     if version.state != PolicyVersion.State.DRAFT:
         stored: list[dict[str, Any]] = version.approval_reasons
         return stored
     if version.base is None:
         return [reason.as_json() for reason in _first_reasons(version)]
-    found = meaning_of(version)
     return [reason.as_json() for reason in reasons_from(found, None)] if found else []

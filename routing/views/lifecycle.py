@@ -14,7 +14,7 @@ from routing.queries.meaning import meaning_page, sides_of
 from routing.queries.routes import acknowledgements
 from routing.services import rebase as rebasing
 from routing.services import schedule as scheduling
-from routing.services.meaning import traffic_of
+from routing.services.meaning import meaning_of, traffic_of
 from routing.views.drafts import own_draft, revision_of
 from routing.views.overview import STOP_POLLING
 from routing.views.versions import act_on, version_page
@@ -32,7 +32,7 @@ def meaning(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     context = {
         "version": one,
         "route": one.route,
-        "meaning": meaning_page(one, traffic_of(one)),
+        "meaning": meaning_page(one, meaning_of(one), traffic_of(one)),
         "is_counted": True,
     }
     return render_screen(request, "routing/version_meaning.html", context, partial="counted")

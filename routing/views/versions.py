@@ -23,7 +23,7 @@ from routing.queries.meaning import conflict_words, meaning_page
 from routing.queries.routes import acknowledgements, hits_of_rules
 from routing.services import policies
 from routing.services.interchange import to_yaml
-from routing.services.meaning import reasons_of_draft
+from routing.services.meaning import meaning_of, reasons_shown
 from routing.services.simulation import EXAMPLES
 from screens.access import needs
 from screens.errors import Conflict, DomainError, Invalid
@@ -49,7 +49,7 @@ def version_page(
     may_do = queries.possible(one, active, request.user)
     findings = queries.shown_findings(one, editing=may_do.edit)
     words = english.policy_words(one.document)
-    base = one.base
+    base, found = one.base, meaning_of(one)
     context: dict[str, Any] = {
         "version": one,
         "draft": one,
@@ -66,8 +66,8 @@ def version_page(
         "lines": yaml_lines(base.document, one.document) if base else [],
         "hits": hits_of_rules(one.route),
         "approved_by": sum(a.verdict == "approve" for a in one.approvals.all()),
-        "meaning": meaning_page(one),
-        "reasons": reasons_of_draft(one),
+        "meaning": meaning_page(one, found),
+        "reasons": reasons_shown(one, found),
         "conflicts": conflict_words(one),
         "acknowledged": acknowledgements(),
         "approvers": queries.approvers_for(one) if one.state == "in_review" else [],
