@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from routing import urls_backtests, urls_governance, urls_lifecycle, urls_operate, urls_policies
+from routing import (
+    urls_backtests,
+    urls_classifiers,
+    urls_governance,
+    urls_lifecycle,
+    urls_operate,
+    urls_policies,
+)
 
 urlpatterns = [
     *urls_operate.urlpatterns,
@@ -10,4 +17,5 @@ urlpatterns = [
     *urls_governance.urlpatterns,
     *urls_lifecycle.urlpatterns,
     *urls_backtests.urlpatterns,
+    *urls_classifiers.urlpatterns,
 ]

@@ -57,6 +57,7 @@ GROUPS: tuple[Group, ...] = (
         entries=(
             Entry(label="Routes and policies", url_name="routes", permission="routing.view"),
             Entry(label="Backends", url_name="backends", permission="routing.view"),
+            Entry(label="Classifiers", url_name="classifiers", permission="routing.view"),
             Entry(label="Sign-offs", url_name="sign-offs", permission="routing.view"),
         ),
     ),
