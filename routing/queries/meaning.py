@@ -14,7 +14,6 @@ from routing.engine.types import PolicyError, plain
 from routing.models import PolicyVersion
 from routing.queries.differences import SECTIONS
 from routing.queries.english import decision_words, field_words
-from routing.services import meaning as services
 from routing.services.interchange import to_yaml
 from routing.services.meaning import Traffic
 from routing.services.witness import simulate_signals
