@@ -16,14 +16,14 @@ from screens.charts.data_flow import DataFlowPicture, Line, data_flow_picture
 from screens.errors import NotFound
 
 KIND_WORDS: Final = {
-    "target": "target of",
-    "session": "a session that stays, of",
-    "baseline": "baseline outside the rollout, for",
-    "pin": "pinned by a key, on",
-    "fallback": "fallback of",
-    "escalation": "escalation of",
-    "draft": "draft for the reviewer of",
-    "failed signal": "while signals fail, by",
+    "target": "target",
+    "session": "a session that stays",
+    "baseline": "baseline outside the rollout",
+    "pin": "pinned by a key",
+    "fallback": "fallback",
+    "escalation": "escalation",
+    "draft": "draft for the reviewer",
+    "failed signal": "while signals fail",
 }
 CSV_HEAD: Final = (
     "data_class", "route", "policy", "boundary", "backend", "region", "signoff", "signoff_valid_to",
@@ -120,7 +120,7 @@ def ways_of(ways: Sequence[Mapping[str, str]]) -> list[str]:
     by_rule: dict[str, list[str]] = {}
     for way in ways:
         by_rule.setdefault(way["name"] or way["rule"], []).append(KIND_WORDS[way["kind"]])
-    return [f"{listed(list(dict.fromkeys(kinds)))} “{name}”" for name, kinds in by_rule.items()]
+    return [f"{listed(list(dict.fromkeys(kinds)))} of “{name}”" for name, kinds in by_rule.items()]
 
 
 def _picture(document: Mapping[str, Any], rows: Sequence[Row]) -> DataFlowPicture:

@@ -22,13 +22,15 @@ from routing.engine.document import parse_policy
 from routing.engine.flows import permitted
 from routing.engine.policy import Outcome, Policy
 from routing.engine.types import PolicyError, plain
-from routing.engine.wording import condition_words, listed
-from routing.models import PolicyVersion
+from routing.engine.wording import condition_words
+from routing.models import PolicyVersion, SignOff
 from routing.queries import english
 from routing.queries.data_flow import ways_of
+from routing.queries.decision import said
 from routing.queries.differences import Change, differences
 from routing.services import policies
 from routing.services.analysis import registry_facts
+from routing.services.data_flow import standing_signoffs
 
 TEMPLATE: Final = Path(settings.BASE_DIR) / "templates" / "typst" / "dossier.typ"
 NONE_YET: Final = "None yet."
@@ -97,7 +99,8 @@ def _content(version: PolicyVersion) -> dict[str, Any]:
                 "message": one.message,
                 "blocking": one.blocking,
                 "witness": ", ".join(
-                    f"{name} {plain(value)}" for name, value in (one.witness or {}).items()
+                    f"{name.replace('_', ' ')} {said(plain(value))}"
+                    for name, value in (one.witness or {}).items()
                 ),
             }
             for one in findings
@@ -205,10 +208,25 @@ def _flows(version: PolicyVersion, policy: Policy) -> list[dict[str, Any]]:
     for flow in found:
         ways = grouped.setdefault((flow.data_class, flow.backend, flow.boundary), [])
         ways.append({"kind": flow.kind, "rule": flow.rule, "name": flow.name})
+    signoffs = standing_signoffs(timezone.now())
     return [
-        {"data_class": key[0], "backend": key[1], "boundary": key[2], "ways": listed(ways_of(ways))}
-        for key, ways in grouped.items()
+        {
+            "data_class": data_class,
+            "backend": backend,
+            "boundary": boundary,
+            "signoff": _signoff(signoffs.get((backend, data_class)))
+            if boundary == "public"
+            else "",
+            "ways": "; ".join(ways_of(ways)),
+        }
+        for (data_class, backend, boundary), ways in grouped.items()
     ]
+
+
+def _signoff(signoff: SignOff | None) -> str:
+    if signoff is None:
+        return "none"
+    return f"number {signoff.pk}, {signoff.risk_reference}, to {signoff.valid_to:%Y-%m-%d}"
 
 
 def as_pdf(content: Mapping[str, Any], version: PolicyVersion) -> bytes:

@@ -49,7 +49,7 @@ def build(now: datetime | None = None) -> dict[str, Any]:
     now = now or timezone.now()
     known = registry_facts()
     backends = {backend.name: backend for backend in Backend.objects.order_by("name")}
-    signoffs = _signoffs(now)
+    signoffs = standing_signoffs(now)
     routes = list(Route.objects.select_related("baseline").order_by("slug"))
     active = {
         version.route_id: version
@@ -102,7 +102,7 @@ def _keys(route: Route) -> Any:
     return usable.filter(Q(routes__contains=[route.slug]) | Q(routes=[]))
 
 
-def _signoffs(now: datetime) -> dict[tuple[str, str], SignOff]:
+def standing_signoffs(now: datetime) -> dict[tuple[str, str], SignOff]:
     """The sign-off that ends last, per backend and class."""
     valid = SignOff.objects.select_related("backend").filter(
         state=SignOff.State.GRANTED, valid_from__lte=now, valid_to__gt=now
