@@ -84,7 +84,9 @@ def _duration(seconds: float) -> str:
 
 
 def runs_of(version: PolicyVersion) -> Any:
-    return Backtest.objects.filter(version=version).select_related("version__route", "by", "acknowledged_by")
+    return Backtest.objects.filter(version=version).select_related(
+        "version__route", "by", "acknowledged_by"
+    )
 
 
 def latest(version: PolicyVersion) -> Backtest | None:
