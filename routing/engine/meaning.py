@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from routing.engine.branches import Analysis, Branch, may_pass_on, prepare, shared_space
+from routing.engine.effects import Effect, effect_of, holds_less, sends
 from routing.engine.explain import outcome_words
-from routing.engine.hazards import hops_of, leaves_boundary
-from routing.engine.policy import FAILURE_RULE, Escalation, Outcome, Policy
+from routing.engine.policy import FAILURE_RULE, Policy
 from routing.engine.reach import LITERAL, TRUE, Formula, Undecided
 from routing.engine.registry import Registry, Signal
 from routing.engine.types import BackendFacts, SignalValue
@@ -62,21 +62,6 @@ class Meaning:
 
     def of_kind(self, kind: str) -> tuple[Change, ...]:
         return tuple(change for change in self.changes if change.kind == kind)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Effect:
-    """What a branch can lead to: its outcome, every backend behind it, and the doubt after it."""
-
-    outcome: Outcome
-    hops: frozenset[tuple[str, str]]
-    doubts: tuple[tuple[str, Escalation], ...]
-    tiers: frozenset[str]
-    public: frozenset[str]
-
-    @property
-    def names(self) -> frozenset[str]:
-        return frozenset(name for _, name in self.hops)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -138,8 +123,8 @@ class _Walk:
         self.both = both
         self.olds = [b for b in both.old.branches if b.id != FAILURE_RULE]
         self.news = [b for b in both.new.branches if b.id != FAILURE_RULE]
-        self.before = [_effect(both.old, branch) for branch in self.olds]
-        self.after = [_effect(both.new, branch) for branch in self.news]
+        self.before = [effect_of(both.old, branch) for branch in self.olds]
+        self.after = [effect_of(both.new, branch) for branch in self.news]
         self.steps = 0
 
     def follow(
@@ -215,8 +200,8 @@ def _is_met(both: _Comparison, reached: list[Formula]) -> bool:
 
 def _meeting(
     both: _Comparison,
-    old: tuple[Branch, _Effect],
-    new: tuple[Branch, _Effect],
+    old: tuple[Branch, Effect],
+    new: tuple[Branch, Effect],
     reached: list[Formula],
     after_passing: bool,
 ) -> Change | None:
@@ -261,70 +246,13 @@ def _apart(one: dict[int, int], other: dict[int, int]) -> bool:
     return any(not mask & other[variable] for variable, mask in one.items() if variable in other)
 
 
-# what a branch can lead to
-
-
-def _effect(analysis: Analysis, branch: Branch) -> _Effect:
-    known, outcome = analysis.backends or {}, branch.outcome
-    hops = {
-        (hop.kind, hop.name)
-        for hop in (hops_of(analysis, branch) if _sends(outcome) else ())
-        if not leaves_boundary(analysis, hop)
-    }
-    hops |= {("target", name) for name in outcome.targets}
-    if outcome.hold and outcome.hold.candidate:
-        hops.add(("draft", outcome.hold.candidate))
-    tiers = {known[name].tier for kind, name in hops if name in known and kind != "draft"}
-    tiers |= {outcome.tier} if outcome.tier else set()
-    escalation = analysis.policy.escalation
-    return _Effect(
-        outcome=outcome,
-        hops=frozenset(hops),
-        doubts=tuple((tier, escalation[tier]) for tier in sorted(tiers) if tier in escalation),
-        tiers=frozenset(tiers),
-        public=frozenset(n for _, n in hops if n in known and known[n].boundary != "private"),
-    )
-
-
-def _sends(outcome: Outcome) -> bool:
-    return outcome.action in ("route", "escalate")
-
-
-def _holds_less(before: _Effect, after: _Effect) -> bool:
-    """Whether a person who would have been asked is not asked, or for fewer requests."""
-    old, new = before.outcome, after.outcome
-    if old.hold is not None and old.action == "hold":
-        if new.hold is None or new.action != "hold":
-            return True
-        was, now = old.hold.cap_pct, new.hold.cap_pct
-        return now is not None and (was is None or now < was)
-    if new.action == "hold":
-        return False
-    way_out = old.on_no_target
-    if way_out is not None and way_out.action == "hold":
-        instead = new.on_no_target
-        if _sends(new) and (instead is None or instead.action != "hold"):
-            return True
-    now_doubts = dict(after.doubts)
-    return any(
-        _may_hold(terms) and tier in after.tiers and not _may_hold(now_doubts.get(tier))
-        for tier, terms in before.doubts
-    )
-
-
-def _may_hold(terms: Escalation | None) -> bool:
-    if terms is None:
-        return False
-    return "hold" in (terms.on_uncertain.action, terms.then.action)
-
-
 # words
 
 
 def _change(
     both: _Comparison,
-    old: tuple[Branch, _Effect],
-    new: tuple[Branch, _Effect],
+    old: tuple[Branch, Effect],
+    new: tuple[Branch, Effect],
     *,
     classes: tuple[str, ...],
     witness: Mapping[str, SignalValue],
@@ -334,7 +262,7 @@ def _change(
     (was, before), (now, after) = old, new
     ordered = both.new.policy.registry.data_classes
     raised = {before.outcome.data_class, after.outcome.data_class}
-    removes_hold = _holds_less(before, after)
+    removes_hold = holds_less(before, after)
     kind, said = _difference(before, after, removes_hold)
     subject = _subject(classes, len(both.new.classes()))
     return Change(
@@ -353,7 +281,7 @@ def _change(
         loosens_boundary=bool(after.public - before.public),
         touches_restricted=ordered[-1] in classes or ordered[-1] in raised,
         removes_hold=removes_hold,
-        changes_tier=_sends(after.outcome) and before.outcome.tier != after.outcome.tier,
+        changes_tier=sends(after.outcome) and before.outcome.tier != after.outcome.tier,
     )
 
 
@@ -363,7 +291,7 @@ def _subject(classes: tuple[str, ...], possible: int) -> str:
     return f"{listed(classes)} data"
 
 
-def _difference(before: _Effect, after: _Effect, removes_hold: bool) -> tuple[str, list[str]]:
+def _difference(before: Effect, after: Effect, removes_hold: bool) -> tuple[str, list[str]]:
     gained, lost = after.names - before.names, before.names - after.names
     public = sorted(gained & after.public)
     private = sorted(gained - after.public)
@@ -380,7 +308,7 @@ def _difference(before: _Effect, after: _Effect, removes_hold: bool) -> tuple[st
     kind = NEWLY_POSSIBLE if said else OTHER
     if lost:
         said.append(f"no longer reaches {listed(sorted(lost))}")
-    if after.outcome.action != before.outcome.action and not _sends(after.outcome):
+    if after.outcome.action != before.outcome.action and not sends(after.outcome):
         said.append(_ENDS[after.outcome.action])
     if said and kind == OTHER:
         kind = NEWLY_IMPOSSIBLE
@@ -416,7 +344,7 @@ def _failure_changes(both: _Comparison) -> Iterator[Change]:
             )
 
 
-def _on_failure(analysis: Analysis, data_class: str) -> tuple[Branch, _Effect] | None:
+def _on_failure(analysis: Analysis, data_class: str) -> tuple[Branch, Effect] | None:
     stated = analysis.policy.on_classifier_failure
     outcome = stated.get(data_class) or stated.get("default")
     if outcome is None:
@@ -429,7 +357,7 @@ def _on_failure(analysis: Analysis, data_class: str) -> tuple[Branch, _Effect] |
         own=TRUE,
         reached=(),
     )
-    return branch, _effect(analysis, branch)
+    return branch, effect_of(analysis, branch)
 
 
 _STRICTEST = "follow the strictest rule that could have matched"
@@ -438,8 +366,8 @@ _STRICTEST = "follow the strictest rule that could have matched"
 def _unstated(
     both: _Comparison,
     data_class: str,
-    old: tuple[Branch, _Effect] | None,
-    new: tuple[Branch, _Effect] | None,
+    old: tuple[Branch, Effect] | None,
+    new: tuple[Branch, Effect] | None,
 ) -> Change:
     """One side leaves it to the strictest rule; a stated way out can only be wider than that."""
     public = new[1].public if new else frozenset()
@@ -486,6 +414,6 @@ def sends_outside(
     """Whether some request can reach a public backend at all: what a first policy opens."""
     analysis = prepare(policy, backends, floor=floor)
     return any(
-        _effect(analysis, branch).public and analysis.witness(*branch.reached) is not None
+        effect_of(analysis, branch).public and analysis.witness(*branch.reached) is not None
         for branch in analysis.branches
     )
