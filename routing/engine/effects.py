@@ -1,4 +1,4 @@
-"""What a branch of a policy can lead to: its outcome, the backends behind it, the doubt after it."""
+"""What a branch of a policy can lead to: its outcome, its backends, and the doubt after it."""
 
 from __future__ import annotations
 
