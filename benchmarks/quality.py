@@ -29,7 +29,7 @@ from routing.engine import classifier, curve
 from routing.engine.curve import Outcome
 from routing.training import heads, risk
 from routing.training.evalsets import EvalSet, read_evalset
-from routing.training.samples import sample_of
+from routing.training.samples import folds_of, sample_of
 from routing.training.train import Options, Trained, train
 
 _DATA = Path(os.environ.get("SIGNALBOX_DATA_DIR", Path(__file__).parents[2] / "shared" / "data"))
@@ -112,9 +112,9 @@ def _measure(sets: dict[str, EvalSet], resamples: int) -> tuple[list[Line], list
         _apgr("MMLU: APGR, features and n-grams", rich["mmlu"], 0.655, ".603"),
         _few_labels(sets["mmlu"]),
         _cpt80("MMLU: large calls for 80 % of the gap", rich["mmlu"], 0.62, "70.3 %"),
-        _apgr("GSM8K: APGR, features and n-grams, 10-fold", rich["gsm8k"], 0.63, ".622"),
+        _repeated("GSM8K: APGR, features and n-grams", sets["gsm8k"], rich["gsm8k"], 0.63, ".622"),
         _apgr("MMLU: APGR, features only", plain["mmlu"], 0.63, ""),
-        _apgr("GSM8K: APGR, features only, 10-fold", plain["gsm8k"], 0.62, ""),
+        _repeated("GSM8K: APGR, features only", sets["gsm8k"], plain["gsm8k"], 0.62, ""),
         _apgr("MMLU-Pro: APGR before generation", rich["mmlu_pro"], 0.51, ""),
         _said_plainly(rich["mmlu_pro"]),
         _pooled_ece(list(rich.values())),
@@ -135,6 +135,26 @@ def _apgr(what: str, found: Trained, bar: float, published: str) -> Line:
     return Line(
         what, f"{area['value']:.3f}", _interval(area), f"{bar:.3f}", published, area["value"] >= bar
     )
+
+
+def _repeated(what: str, evalset: EvalSet, found: Trained, bar: float, published: str) -> Line:
+    """Mean over five divisions into ten folds: with 733 prompts one division is luck."""
+    with_ngrams = bool(found.card["ngrams"])
+    sample = sample_of(evalset.rows, with_ngrams=with_ngrams)
+    areas = []
+    for seed in range(5):
+        gains = np.zeros(len(sample))
+        for kept, apart in folds_of(sample.groups, 10, seed):
+            fitted = heads.fit(sample, kept, with_ngrams=with_ngrams, gain_only=True)
+            gains[apart] = fitted.gains(sample, apart)
+        pairs = zip(gains, sample.small, sample.large, strict=True)
+        areas.append(curve.apgr([Outcome(*map(float, one)) for one in pairs]) or 0.0)
+    mean = statistics.mean(areas)
+    interval = f"{_interval(found.card['metrics']['apgr'])} (first of 5 divisions)"
+    return Line(
+        f"{what}, 10-fold, mean of 5 divisions", f"{mean:.3f}", interval, f"{bar:.3f}",
+        published, mean >= bar,
+    )  # fmt: skip
 
 
 def _cpt80(what: str, found: Trained, bar: float, published: str) -> Line:
@@ -319,9 +339,9 @@ time, and intervals are percentile bootstraps over questions. The published best
 
 - **Target.** `gain` predicts the difference of the two models' qualities. Predicting the small
   model's failure alone routes worse: most hard prompts are hard for both.
-- **Penalties.** 2,000 for standardised features, 60 for n-grams, 50 where n-grams are chosen; from
-  a handful of values by cross-validation on the public rows, once for all sets. The cross-validated
-  figures are therefore slightly optimistic.
+- **Penalties.** 2,000 for standardised features, 60 for n-grams (30 below 2,000 labels), 50 where
+  n-grams are chosen; from a handful of values by cross-validation on the public rows, once
+  for all sets. The cross-validated figures are therefore slightly optimistic.
 - **N-grams** are kept only where cross-validation says that they help (`--features-only` never).
 - **Calibration.** Platt scaling on out-of-fold log-odds; it goes into the weights, so contributions
   still sum exactly. Isotonic regression is reported beside it on the card.

@@ -7,11 +7,11 @@ the probability that the small model's answer is good enough. The artefact is da
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain
-from operator import mul
+from operator import itemgetter, mul
 from typing import Any, NamedTuple
 
 from routing.engine import canonical
@@ -31,20 +31,30 @@ class ArtefactError(ValueError):
     """The artefact is not a classifier of this schema."""
 
 
+class Ngram(NamedTuple):
+    idf: float
+    gain: float
+    score: float
+    name: str
+    words: str
+
+
 class Shape(NamedTuple):
     """How the features of known requests vary together: a row of whitening for every feature.
 
     The squared length of `rows` times the features less `offsets` is their Mahalanobis distance.
+    `pick` takes the features that count, in the order of the rows.
     """
 
+    pick: Callable[[Sequence[float]], tuple[float, ...]]
     rows: tuple[tuple[float, ...], ...]
     offsets: tuple[float, ...]
     most: float
 
     def distance(self, values: Sequence[float]) -> float:
-        total = 0.0
+        total, picked = 0.0, self.pick(values)
         for row, offset in zip(self.rows, self.offsets, strict=True):
-            part = sum(map(mul, row, values)) - offset
+            part = sum(map(mul, row, picked)) - offset
             total += part * part
         return total
 
@@ -62,7 +72,7 @@ class Classifier:
     gain_weights: tuple[float, ...]
     score_weights: tuple[float, ...]
     longest_ngram: int
-    ngrams: Mapping[str, tuple[float, float, float]]
+    ngrams: Mapping[str, Ngram]
     languages: frozenset[str]
     common_words: frozenset[str]
     most_words: int
@@ -149,7 +159,9 @@ def _load(artefact: Mapping[str, Any]) -> Classifier:
         score_weights=tuple(_finite(score) for _, score in pairs),
         longest_ngram=int(artefact["ngrams"]["longest"]),
         ngrams={
-            gram: (_finite(idf), _finite(gain), _finite(score))
+            gram: Ngram(
+                _finite(idf), _finite(gain), _finite(score), f"“{gram}”", f"the words “{gram}”"
+            )
             for gram, (idf, gain, score) in ngrams.items()
         },
         languages=frozenset(flags["languages"]),
@@ -165,15 +177,18 @@ def _load(artefact: Mapping[str, Any]) -> Classifier:
 
 
 def _shape(given: Mapping[str, Any]) -> Shape:
-    """Rows are triangular, in the order of the features that the artefact was trained with."""
-    if tuple(given["features"]) != FEATURE_NAMES:
-        raise ArtefactError("the shape names other features")
+    """Rows are triangular, in the order of the features that the artefact names."""
+    places = [FEATURE_NAMES.index(name) for name in given["features"]]
+    if len(places) < 2:
+        raise ArtefactError("a shape has at least two features")
     means = [_finite(mean) for mean in given["means"]]
     rows = tuple(tuple(_finite(weight) for weight in row) for row in given["rows"])
-    if len(rows) != len(means) or [len(row) for row in rows] != list(range(1, len(rows) + 1)):
+    if not len(rows) == len(means) == len(places) or [len(row) for row in rows] != list(
+        range(1, len(rows) + 1)
+    ):
         raise ArtefactError("the shape is not triangular")
     offsets = tuple(sum(map(mul, row, means)) for row in rows)
-    return Shape(rows, offsets, _finite(given["most"]))
+    return Shape(itemgetter(*places), rows, offsets, _finite(given["most"]))
 
 
 def _finite(value: Any) -> float:
@@ -220,8 +235,10 @@ def reading(request: RequestText | Mapping[str, Any] | str) -> tuple[str, Sequen
 
 def _summed(parts: Sequence[tuple[str, str, float, float]], why: str) -> Scored:
     contributions = tuple(
-        Contribution(name, words, round(gain * 1_000_000), round(odds * 1_000_000))
-        for name, words, gain, odds in parts
+        [
+            Contribution(name, words, round(gain * 1_000_000), round(odds * 1_000_000))
+            for name, words, gain, odds in parts
+        ]
     )
     gain = Decimal(sum(part.gain_micro for part in contributions)).scaleb(-6)
     log_odds = Decimal(sum(part.score_micro for part in contributions)).scaleb(-6)
@@ -253,11 +270,14 @@ def _ngram_parts(
     known = classifier.ngrams
     for gram in filter(known.__contains__, grams_of(words, classifier.longest_ngram)):
         counts[gram] = counts.get(gram, 0) + 1
-    weighed = {gram: (1 + math.log(count)) * known[gram][0] for gram, count in counts.items()}
-    norm = math.sqrt(sum(value * value for value in weighed.values())) or 1.0
+    weighed = [(known[gram], counts[gram]) for gram in sorted(counts)]
+    values = [
+        ngram.idf if count == 1 else (1 + math.log(count)) * ngram.idf for ngram, count in weighed
+    ]
+    norm = math.sqrt(sum(map(mul, values, values))) or 1.0
     return [
-        (f"“{gram}”", f"the words “{gram}”", known[gram][1] * v / norm, known[gram][2] * v / norm)
-        for gram, v in sorted(weighed.items())
+        (ngram.name, ngram.words, ngram.gain * value / norm, ngram.score * value / norm)
+        for (ngram, _), value in zip(weighed, values, strict=True)
     ]
 
 

@@ -18,7 +18,9 @@ from sklearn.preprocessing import normalize
 from routing.engine.classifier import MAX_NGRAMS
 from routing.training.samples import Numbers, Places, Sample
 
-_FEATURE_PENALTY, _NGRAM_PENALTY = 2_000.0, 60.0
+_FEATURE_PENALTY = 2_000.0
+# Few labels leave few n-grams that are frequent enough, and those are worth more.
+_NGRAM_PENALTY, _NGRAM_PENALTY_OF_FEW, _FEW = 60.0, 30.0, 2_000
 _SELECTION_PENALTY, _FEWEST_PROMPTS = 50.0, 5
 # A logistic's curvature is about a fifth of a square's, so the same belief is a fifth the penalty.
 _LOGISTIC_SHARE = 0.2
@@ -63,14 +65,15 @@ def fit(sample: Sample, rows: Places, *, with_ngrams: bool, gain_only: bool = Fa
     standard = (features - means) * scales
     grams, idf, weighed = _chosen(sample, rows) if with_ngrams else _no_grams(len(rows))
     gram_means = weighed.mean(0)
+    penalty = _NGRAM_PENALTY if len(rows) >= _FEW else _NGRAM_PENALTY_OF_FEW
     columns = np.hstack(
         [
             standard / np.sqrt(_FEATURE_PENALTY),
-            (weighed - gram_means) / np.sqrt(_NGRAM_PENALTY),
+            (weighed - gram_means) / np.sqrt(penalty),
         ]
     )
     back = np.concatenate(
-        [scales / np.sqrt(_FEATURE_PENALTY), np.full(len(grams), 1 / np.sqrt(_NGRAM_PENALTY))]
+        [scales / np.sqrt(_FEATURE_PENALTY), np.full(len(grams), 1 / np.sqrt(penalty))]
     )
     centre = np.concatenate([means, gram_means])
     ridge = Ridge(alpha=1.0, solver="cholesky").fit(columns, sample.gains[rows])
