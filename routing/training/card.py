@@ -24,9 +24,9 @@ def verdict(apgr: float | None, low: float | None, rows: int) -> dict[str, Any]:
     elif low <= COIN:
         reasons.append(
             f"{'Barely' if apgr > COIN else 'Not'} better than random: APGR {apgr:.3f}, and its "
-            f"lower 95 % bound is {low:.3f}, where a coin has .500. This pair may not be told apart "
-            "before an answer exists; consider checking the small model's answer and escalating "
-            "instead."
+            f"lower 95 % bound is {low:.3f}, where a coin has .500. This pair may not be told "
+            "apart before an answer exists; consider checking the small model's answer and "
+            "escalating instead."
         )
     if rows < FEWEST_TO_ENFORCE:
         reasons.append(
