@@ -46,6 +46,8 @@ class Kind:
     group: str
 
 
+_SIGNOFF: Final = "{object}[ of {details.data_class} data to {details.backend}]"
+
 KINDS: Final[Mapping[str, Kind]] = {
     "decision.made": Kind(
         "{decision_id|short} on route {object.id}[: {details.decision.sentence}]", "decision"
@@ -87,8 +89,38 @@ KINDS: Final[Mapping[str, Kind]] = {
     "policy.approved": Kind("{actor} approved {object}", "policy"),
     "policy.rejected": Kind("{actor} rejected {object}", "policy"),
     "policy.activated": Kind("{actor} activated {object}", "policy"),
+    "policy.rebased": Kind(
+        "{actor} rebased {details.from} onto {details.onto} as {object}", "policy"
+    ),
+    "policy.conflict_settled": Kind(
+        "{actor} settled a conflict of {object}[: {details.subject}, {details.keep} kept]", "policy"
+    ),
+    "policy.scheduled": Kind("{actor} scheduled {object}[ for {details.scheduled_for}]", "policy"),
+    "policy.schedule_cancelled": Kind("{actor} cancelled the schedule of {object}", "policy"),
+    "policy.schedule_suspended": Kind(
+        "The scheduled activation of {object} was suspended[: {reason}]", "policy"
+    ),
     "policy.rolled_back": Kind("{actor} rolled back to {object}", "policy"),
     "policy.retired": Kind("{object} was retired", "policy"),
+    "policy.backtest_requested": Kind("{actor} asked for a backtest of {object}", "policy"),
+    "policy.backtested": Kind(
+        "A backtest of {object} ended[: {details.decisions} decisions]", "policy"
+    ),
+    "policy.backtest_cancelled": Kind("{actor} cancelled a backtest of {object}", "policy"),
+    "policy.guardrails_acknowledged": Kind(
+        "{actor} took note that {details.decisions} decisions cross a guardrail under {object}",
+        "policy",
+    ),
+    "policy.backtest_failed": Kind("A backtest of {object} failed[: {reason}]", "policy"),
+    "example.saved": Kind("{actor} saved the example {object.id}", "policy"),
+    "example.removed": Kind("{actor} removed the example {object.id}", "policy"),
+    "classifier.training_requested": Kind("{actor} asked to train {object}", "policy"),
+    "classifier.trained": Kind(
+        "{actor} trained {object}[ on {details.rows} prompts][: {details.verdict}]", "policy"
+    ),
+    "classifier.training_cancelled": Kind("{actor} cancelled the training of {object}", "policy"),
+    "classifier.training_failed": Kind("The training of {object} failed[: {reason}]", "policy"),
+    "classifier.retired": Kind("{actor} retired {object}[: {reason}]", "policy"),
     "route.created": Kind("{actor} created {object}", "policy"),
     "route.changed": Kind("{actor} changed {object}", "policy"),
     "backend.registered": Kind("{actor} registered {object}", "backend"),
@@ -98,10 +130,18 @@ KINDS: Final[Mapping[str, Kind]] = {
         "{actor} changed the state of {object}[ to {details.state}]", "backend"
     ),
     "backend.health_changed": Kind("The health of {object} changed[: {details.detail}]", "backend"),
-    "signoff.requested": Kind("{actor} asked for {object}", "backend"),
-    "signoff.granted": Kind("{actor} granted {object}", "backend"),
-    "signoff.revoked": Kind("{actor} revoked {object}", "backend"),
-    "signoff.expired": Kind("{object} expired", "backend"),
+    "backend.secret_stored": Kind(
+        "{actor} stored a secret for {object}[: fingerprint {details.fingerprint}]", "backend"
+    ),
+    "backend.secret_removed": Kind("{actor} removed the stored secret of {object}", "backend"),
+    "signoff.requested": Kind(f"{{actor}} asked for {_SIGNOFF}", "backend"),
+    "signoff.approved": Kind(f"{{actor}} approved {_SIGNOFF} as the first of two", "backend"),
+    "signoff.granted": Kind(f"{{actor}} granted {_SIGNOFF}", "backend"),
+    "signoff.refused": Kind(f"{{actor}} refused {_SIGNOFF}", "backend"),
+    "signoff.revoked": Kind(f"{{actor}} revoked {_SIGNOFF}", "backend"),
+    "signoff.began": Kind(f"{_SIGNOFF} took effect", "backend"),
+    "signoff.expired": Kind(f"{_SIGNOFF} expired", "backend"),
+    "data_flow.issued": Kind("{actor} issued {object}", "policy"),
     "kill_switch.engaged": Kind("{actor} engaged the kill switch for {object.id}", "backend"),
     "kill_switch.released": Kind("{actor} released the kill switch for {object.id}", "backend"),
     "api_key.created": Kind("{actor} created {object}", "access"),
@@ -141,7 +181,10 @@ OBJECTS: Final = {
     "api_key": "API key",
     "backend": "backend",
     "case": "case",
+    "classifier": "classifier",
+    "data_flow": "data-flow document",
     "decision": "decision",
+    "example": "example",
     "hold": "held request",
     "key": "signing key",
     "kill_switch": "kill switch",

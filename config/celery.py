@@ -14,5 +14,7 @@ app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "sweep-review": {"task": "review.tasks.sweep", "schedule": 10.0},
     "reap-decisions": {"task": "routing.tasks.reap_decisions", "schedule": 10.0},
+    "activate-due": {"task": "routing.tasks.activate_due", "schedule": 10.0},
     "probe-backends": {"task": "routing.tasks.probe_backends", "schedule": 60.0},
+    "watch-signoffs": {"task": "routing.tasks.watch_signoffs", "schedule": 30.0},
 }

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from celery import shared_task
 
 from audit.actors import SYSTEM
 from routing.models import Backend
-from routing.services import health, reaper
+from routing.services import backtests, classifiers, health, reaper, schedule, signoffs
 
 
 @shared_task(name="routing.tasks.reap_decisions", expires=10)
 def reap_decisions() -> int:
     return reaper.reap()
+
+
+@shared_task(name="routing.tasks.watch_signoffs", expires=60)
+def watch_signoffs() -> int:
+    return signoffs.record_clock()
+
+
+@shared_task(name="routing.tasks.activate_due", expires=10)
+def activate_due() -> int:
+    return schedule.activate_due()
 
 
 @shared_task(name="routing.tasks.probe_backends", expires=60)
@@ -20,3 +32,13 @@ def probe_backends() -> int:
     for backend in watched:
         health.probe_backend(backend_id=backend.pk, by=SYSTEM("probe"))
     return len(watched)
+
+
+@shared_task(name="routing.tasks.run_backtest")
+def run_backtest(backtest_id: str) -> None:
+    backtests.run_backtest(backtest_id=UUID(backtest_id))
+
+
+@shared_task(name="routing.tasks.train_classifier")
+def train_classifier(training_id: str) -> None:
+    classifiers.run_training(training_id=UUID(training_id))

@@ -2,6 +2,20 @@
 
 from __future__ import annotations
 
-from routing import urls_operate, urls_policies
+from routing import (
+    urls_backtests,
+    urls_classifiers,
+    urls_governance,
+    urls_lifecycle,
+    urls_operate,
+    urls_policies,
+)
 
-urlpatterns = [*urls_operate.urlpatterns, *urls_policies.urlpatterns]
+urlpatterns = [
+    *urls_operate.urlpatterns,
+    *urls_policies.urlpatterns,
+    *urls_governance.urlpatterns,
+    *urls_lifecycle.urlpatterns,
+    *urls_backtests.urlpatterns,
+    *urls_classifiers.urlpatterns,
+]

@@ -48,6 +48,7 @@ PERMISSIONS: dict[str, str] = {
     "routing.edit_policy": "Write policy drafts and submit them for approval.",
     "routing.approve_policy": "Approve or reject a policy version written by someone else.",
     "routing.activate_policy": "Activate an approved version and roll back to an earlier one.",
+    "routing.sign_off": "Approve, refuse and revoke what public backends may receive.",
     "routing.view_payload": "Read the stored text of a decision; every reading is recorded.",
     "review.view": "See the review queue and its cases, without request text.",
     "review.decide": "Claim a case, read its text and decide it.",
@@ -92,10 +93,11 @@ ROLES: dict[str, Role] = {
         _role(
             "approver",
             "Approver",
-            "Approves what someone else wrote, and activates it.",
+            "Approves what someone else wrote or asked for, and activates it.",
             "routing.view",
             "routing.approve_policy",
             "routing.activate_policy",
+            "routing.sign_off",
         ),
         _role(
             "reviewer",

@@ -57,6 +57,8 @@ GROUPS: tuple[Group, ...] = (
         entries=(
             Entry(label="Routes and policies", url_name="routes", permission="routing.view"),
             Entry(label="Backends", url_name="backends", permission="routing.view"),
+            Entry(label="Classifiers", url_name="classifiers", permission="routing.view"),
+            Entry(label="Sign-offs", url_name="sign-offs", permission="routing.view"),
         ),
     ),
     Group(
@@ -64,6 +66,7 @@ GROUPS: tuple[Group, ...] = (
         entries=(
             Entry(label="Audit trail", url_name="audit-trail", permission="audit.view"),
             Entry(label="Reports", url_name="reports", permission="audit.view"),
+            Entry(label="Data flow", url_name="data-flow", permission="routing.view"),
             Entry(label="Integrity", url_name="audit-health", permission="audit.view"),
         ),
     ),

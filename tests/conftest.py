@@ -26,6 +26,7 @@ JOBS = {
     "olivia": ("operator",),
     "arjun": ("author",),
     "petra": ("approver",),
+    "pavel": ("approver",),
     "rui": ("reviewer",),
     "noor": ("reviewer", "lead_reviewer"),
     "ada": ("auditor",),

@@ -19,6 +19,7 @@ EXEMPT = {
     "review.services.transitions.move": "each caller records the transition that it makes",
     "accounts.services.access.begin_attempt": "a counter; person.sign_in_failed says what happened",
     "accounts.services.access.clear_attempts": "a counter; person.signed_in says what happened",
+    "routing.services.transitions.move": "each caller records the transition that it makes",
     "routing.services.snapshots.acknowledge": "a replica's heartbeat",
     "routing.services.holds.answer_hold": "part of the transaction of review.decided",
     "routing.services.holds.expire_hold": "the decision's terminal event and review.expired say it",

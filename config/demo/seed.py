@@ -28,6 +28,7 @@ PEOPLE = (
     ("olivia", "Olivia Hart", "Platform operator", ("operator",)),
     ("arjun", "Arjun Mehta", "Policy author, support platform", ("author",)),
     ("petra", "Petra Lindqvist", "Approver, model risk", ("approver",)),
+    ("pavel", "Pavel Novak", "Approver, information security", ("approver",)),
     ("rui", "Rui Carvalho", "Reviewer, customer care", ("reviewer",)),
     ("noor", "Noor van Dijk", "Lead reviewer, customer care", ("reviewer", "lead_reviewer")),
     ("ada", "Ada Nwosu", "Internal auditor", ("auditor",)),

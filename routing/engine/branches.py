@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from routing.engine.conditions import leaves, negations_inward
 from routing.engine.policy import DEFAULT_RULE, FAILURE_RULE, Condition, Outcome, Policy, Test
 from routing.engine.reach import TRUE, Formula, Space, Undecided
+from routing.engine.registry import Registry
 from routing.engine.types import BackendFacts, Finding, SignalValue
 
 CAPABILITY_SIGNALS = {"has_tools": "tools", "has_images": "images", "wants_json": "json"}
@@ -78,21 +79,17 @@ def prepare(
     *,
     now_s: int = 0,
     floor: str | None = None,
+    space: Space | None = None,
 ) -> Analysis:
-    """The branches of a policy as formulas over its cells."""
-    conditions: list[tuple[int, Condition]] = [
-        (place, negations_inward(rule.when))
-        for place, rule in enumerate(policy.rules)
-        if rule.is_enabled
-    ]
-    space = Space(policy.registry, [*(c for _, c in conditions), *_probes(policy, backends)])
+    """The branches of a policy as formulas over its cells, or over those that several share."""
+    space = space or shared_space(policy.registry, [policy], backends)
     bottom = floor if floor is not None else policy.registry.data_classes[0]
     analysis = Analysis(
         policy=policy, space=space, branches=[], backends=backends, now_s=now_s, floor=bottom
     )
     above = space.any_of(analysis.class_is(name) for name in analysis.classes())
     earlier: list[Formula] = [] if above == TRUE else [above]
-    for place, condition in conditions:
+    for place, condition in _conditions(policy):
         rule = policy.rules[place]
         own = space.formula(condition)
         analysis.branches.append(
@@ -119,6 +116,27 @@ def prepare(
     )
     analysis.branches.extend(_failure_branches(analysis))
     return analysis
+
+
+def _conditions(policy: Policy) -> list[tuple[int, Condition]]:
+    return [
+        (place, negations_inward(rule.when))
+        for place, rule in enumerate(policy.rules)
+        if rule.is_enabled
+    ]
+
+
+def shared_space(
+    registry: Registry,
+    policies: Iterable[Policy],
+    backends: Mapping[str, BackendFacts] | None = None,
+) -> Space:
+    """Cells on which every comparison of all these policies agrees."""
+    conditions: list[Condition] = []
+    for policy in policies:
+        conditions += [condition for _, condition in _conditions(policy)]
+        conditions += _probes(policy, backends)
+    return Space(registry, conditions)
 
 
 def _failure_branches(analysis: Analysis) -> Iterator[Branch]:

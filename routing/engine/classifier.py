@@ -7,9 +7,11 @@ the probability that the small model's answer is good enough. The artefact is da
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
+from operator import itemgetter, mul
 from typing import Any, NamedTuple
 
 from routing.engine import canonical
@@ -17,6 +19,7 @@ from routing.engine.features import FEATURE_NAMES, FEATURE_WORDS, features_of
 from routing.engine.language import language_of
 from routing.engine.lexicons import STOP_WORDS
 from routing.engine.signals import MAX_CLASSIFIED, RequestText, read_request, words_of
+from routing.engine.topics import topic_of
 from routing.engine.types import SignalValue
 
 SCHEMA = "signalbox.classifier/1"
@@ -26,6 +29,34 @@ MAX_NGRAMS = 1_000
 
 class ArtefactError(ValueError):
     """The artefact is not a classifier of this schema."""
+
+
+class Ngram(NamedTuple):
+    idf: float
+    gain: float
+    score: float
+    name: str
+    words: str
+
+
+class Shape(NamedTuple):
+    """How the features of known requests vary together: a row of whitening for every feature.
+
+    The squared length of `rows` times the features less `offsets` is their Mahalanobis distance.
+    `pick` takes the features that count, in the order of the rows.
+    """
+
+    pick: Callable[[Sequence[float]], tuple[float, ...]]
+    rows: tuple[tuple[float, ...], ...]
+    offsets: tuple[float, ...]
+    most: float
+
+    def distance(self, values: Sequence[float]) -> float:
+        total, picked = 0.0, self.pick(values)
+        for row, offset in zip(self.rows, self.offsets, strict=True):
+            part = sum(map(mul, row, picked)) - offset
+            total += part * part
+        return total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +72,16 @@ class Classifier:
     gain_weights: tuple[float, ...]
     score_weights: tuple[float, ...]
     longest_ngram: int
-    ngrams: Mapping[str, tuple[float, float, float]]
+    ngrams: Mapping[str, Ngram]
     languages: frozenset[str]
     common_words: frozenset[str]
     most_words: int
     least_common_share: float
     most_beyond_ascii: float
+    known_words: frozenset[str]
+    least_known_share: float
+    shape: Shape | None
+    topics: frozenset[str]
 
     @property
     def label(self) -> str:
@@ -124,7 +159,9 @@ def _load(artefact: Mapping[str, Any]) -> Classifier:
         score_weights=tuple(_finite(score) for _, score in pairs),
         longest_ngram=int(artefact["ngrams"]["longest"]),
         ngrams={
-            gram: (_finite(idf), _finite(gain), _finite(score))
+            gram: Ngram(
+                _finite(idf), _finite(gain), _finite(score), f"“{gram}”", f"the words “{gram}”"
+            )
             for gram, (idf, gain, score) in ngrams.items()
         },
         languages=frozenset(flags["languages"]),
@@ -132,7 +169,26 @@ def _load(artefact: Mapping[str, Any]) -> Classifier:
         most_words=int(flags["most_words"]),
         least_common_share=_finite(flags["least_common_share"]),
         most_beyond_ascii=_finite(flags["most_beyond_ascii"]),
+        known_words=frozenset(flags.get("known_words", "").split()),
+        least_known_share=_finite(flags.get("least_known_share", 0)),
+        shape=_shape(flags["shape"]) if flags.get("shape") else None,
+        topics=frozenset(flags.get("topics", ())),
     )
+
+
+def _shape(given: Mapping[str, Any]) -> Shape:
+    """Rows are triangular, in the order of the features that the artefact names."""
+    places = [FEATURE_NAMES.index(name) for name in given["features"]]
+    if len(places) < 2:
+        raise ArtefactError("a shape has at least two features")
+    means = [_finite(mean) for mean in given["means"]]
+    rows = tuple(tuple(_finite(weight) for weight in row) for row in given["rows"])
+    if not len(rows) == len(means) == len(places) or [len(row) for row in rows] != list(
+        range(1, len(rows) + 1)
+    ):
+        raise ArtefactError("the shape is not triangular")
+    offsets = tuple(sum(map(mul, row, means)) for row in rows)
+    return Shape(itemgetter(*places), rows, offsets, _finite(given["most"]))
 
 
 def _finite(value: Any) -> float:
@@ -151,7 +207,7 @@ def score(
 
     `measured` are the signals of `measure()`, which save looking for the language again.
     """
-    text, words = _text_of(request)
+    text, words = reading(request)
     if not words:
         return None
     values = features_of(text, words)
@@ -163,11 +219,12 @@ def score(
             parts.append((name, FEATURE_WORDS[name], gain * value, odds * value))
     if classifier.ngrams:
         parts += _ngram_parts(classifier, words)
-    why = _unfamiliar(classifier, text, words, measured)
+    why = _unfamiliar(classifier, text, words, values, measured)
     return _summed(parts, why)
 
 
-def _text_of(request: RequestText | Mapping[str, Any] | str) -> tuple[str, Sequence[str]]:
+def reading(request: RequestText | Mapping[str, Any] | str) -> tuple[str, Sequence[str]]:
+    """The text that is weighed and its words: training and scoring read alike."""
     if isinstance(request, str):
         text = request[:MAX_CLASSIFIED]
         return text, words_of(text)
@@ -178,8 +235,10 @@ def _text_of(request: RequestText | Mapping[str, Any] | str) -> tuple[str, Seque
 
 def _summed(parts: Sequence[tuple[str, str, float, float]], why: str) -> Scored:
     contributions = tuple(
-        Contribution(name, words, round(gain * 1_000_000), round(odds * 1_000_000))
-        for name, words, gain, odds in parts
+        [
+            Contribution(name, words, round(gain * 1_000_000), round(odds * 1_000_000))
+            for name, words, gain, odds in parts
+        ]
     )
     gain = Decimal(sum(part.gain_micro for part in contributions)).scaleb(-6)
     log_odds = Decimal(sum(part.score_micro for part in contributions)).scaleb(-6)
@@ -194,22 +253,31 @@ def _summed(parts: Sequence[tuple[str, str, float, float]], why: str) -> Scored:
     )
 
 
+def grams_of(words: Sequence[str], longest: int) -> Iterator[str]:
+    """Every run of up to `longest` words."""
+    runs = (
+        map(" ".join, zip(*(words[start:] for start in range(size)), strict=False))
+        for size in range(2, longest + 1)
+    )
+    return chain(words, *runs)
+
+
 def _ngram_parts(
     classifier: Classifier, words: Sequence[str]
 ) -> list[tuple[str, str, float, float]]:
     """Known word n-grams by (1 + log count) * idf, normalised over those that are known."""
     counts: dict[str, int] = {}
     known = classifier.ngrams
-    for size in range(1, classifier.longest_ngram + 1):
-        for start in range(len(words) - size + 1):
-            gram = " ".join(words[start : start + size])
-            if gram in known:
-                counts[gram] = counts.get(gram, 0) + 1
-    weighed = {gram: (1 + math.log(count)) * known[gram][0] for gram, count in counts.items()}
-    norm = math.sqrt(sum(value * value for value in weighed.values())) or 1.0
+    for gram in filter(known.__contains__, grams_of(words, classifier.longest_ngram)):
+        counts[gram] = counts.get(gram, 0) + 1
+    weighed = [(known[gram], counts[gram]) for gram in sorted(counts)]
+    values = [
+        ngram.idf if count == 1 else (1 + math.log(count)) * ngram.idf for ngram, count in weighed
+    ]
+    norm = math.sqrt(sum(map(mul, values, values))) or 1.0
     return [
-        (f"“{gram}”", f"the words “{gram}”", known[gram][1] * v / norm, known[gram][2] * v / norm)
-        for gram, v in sorted(weighed.items())
+        (ngram.name, ngram.words, ngram.gain * value / norm, ngram.score * value / norm)
+        for (ngram, _), value in zip(weighed, values, strict=True)
     ]
 
 
@@ -217,6 +285,7 @@ def _unfamiliar(
     classifier: Classifier,
     text: str,
     words: Sequence[str],
+    values: Sequence[float],
     measured: Mapping[str, SignalValue] | None,
 ) -> str:
     """Why the classifier does not know requests like this one, or an empty text."""
@@ -233,4 +302,14 @@ def _unfamiliar(
         common = sum(map(classifier.common_words.__contains__, words))
         if common < classifier.least_common_share * len(words):
             return "few common words"
+    if classifier.known_words:
+        known = sum(map(classifier.known_words.__contains__, words))
+        if known < classifier.least_known_share * len(words):
+            return "many unknown words"
+    if classifier.shape and classifier.shape.distance(values) > classifier.shape.most:
+        return "unlike the requests it learned from"
+    if classifier.topics:
+        topic = (measured or {}).get("topic") or topic_of(text, words)
+        if topic not in classifier.topics:
+            return f"little evidence on the topic {topic}"
     return ""

@@ -85,7 +85,7 @@ def compile_policy(policy: Policy, *, number: int, digest: str) -> CompiledPolic
         rules=rules,
         default=_rule(policy, DEFAULT_RULE, "Default", None, policy.default),
         invariants=tuple(compile_invariant(one, policy.registry) for one in policy.invariants),
-        tier_targets=_tier_targets(policy),
+        tier_targets=tier_targets(policy),
         no_target=Outcome(action="safe_default" if states_safe_default else "refuse"),
     )
 
@@ -135,7 +135,7 @@ def compile_invariant(invariant: Invariant, registry: Registry) -> CompiledInvar
     )
 
 
-def _tier_targets(policy: Policy) -> dict[str, tuple[str, ...]]:
+def tier_targets(policy: Policy) -> dict[str, tuple[str, ...]]:
     """Where a session that must stay on a tier goes: escalation first, the default, the rules."""
     found: dict[str, list[str]] = {"slm": [], "llm": []}
     for escalation in policy.escalation.values():

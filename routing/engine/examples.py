@@ -51,7 +51,7 @@ def run_tests(
             classifier_failed=example.classifier_failed,
         )
         decision = decide(version, facts, known)
-        wrong = _wrong(example, decision, _action_of(policy, decision))
+        wrong = _wrong(example, outcome_of(policy, decision))
         results.append(TestResult(number, example.name, not wrong, wrong, decision))
     return tuple(results)
 
@@ -64,15 +64,19 @@ def _action_of(policy: Policy, decision: Decision) -> str:
     return "escalate" if escalates else decision.action
 
 
-def _wrong(example: Example, decision: Decision, action: str) -> tuple[str, ...]:
-    seen = {
+def outcome_of(policy: Policy, decision: Decision) -> dict[str, str | None]:
+    """What a test may expect of a decision, as it came."""
+    return {
         "rule": decision.rule,
-        "outcome": action,
+        "outcome": _action_of(policy, decision),
         "tier": decision.tier,
         "backend": decision.backend,
         "cause": decision.cause,
         "queue": decision.hold.queue if decision.hold else None,
     }
+
+
+def _wrong(example: Example, seen: Mapping[str, str | None]) -> tuple[str, ...]:
     return tuple(
         f"expected {name} {wanted}, got {seen[name] or 'none'}"
         for name, wanted in example.expect.items()

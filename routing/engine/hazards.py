@@ -76,7 +76,7 @@ def hops_of(analysis: Analysis, branch: Branch) -> Iterator[Hop]:
 
 def _judge_hop(analysis: Analysis, branch: Branch, hop: Hop) -> None:
     backend = (analysis.backends or {})[hop.name]
-    if _leaves_boundary(analysis, hop):
+    if leaves_boundary(analysis, hop):
         message = (
             f"“{branch.name}” starts on the private backend {hop.first}; its {hop.kind} to "
             f"{hop.name} would go to a public one, and is never taken"
@@ -104,7 +104,7 @@ def _judge_hop(analysis: Analysis, branch: Branch, hop: Hop) -> None:
         return
 
 
-def _leaves_boundary(analysis: Analysis, hop: Hop) -> bool:
+def leaves_boundary(analysis: Analysis, hop: Hop) -> bool:
     known = analysis.backends or {}
     if not is_wider(known[hop.name], known[hop.first].boundary):
         return False

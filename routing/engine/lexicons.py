@@ -134,6 +134,12 @@ ARITHMETIC = _words(
     "percent price remaining rest sells share spend spends spent sum times total twice weeks "
     "week days"
 )
+STEPS = _words("if then when after before until first next finally last second")
+NUMBER_WORDS = _words(
+    "one two three four five six seven eight nine ten twelve twenty half third quarter dozen "
+    "twice double triple thrice once"
+)
+FRACTIONS = _words("half third quarter fourth fifth thirds quarters")
 NARRATIVE = _words(
     "he she his her him they them their himself herself man woman boy girl son daughter wife "
     "husband brother sister friend friends"

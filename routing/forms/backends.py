@@ -53,7 +53,7 @@ class BackendForm(forms.Form):
         label="Secret, by reference",
         max_length=300,
         required=False,
-        help_text="env:NAME or file:/path. The secret itself is never typed, stored or shown here.",
+        help_text="env:NAME or file:/path. Or store it encrypted, from the backend's page.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
     data_classes = forms.MultipleChoiceField(
@@ -85,6 +85,22 @@ class BackendForm(forms.Form):
         max_digits=12,
         decimal_places=6,
         help_text="A changed price begins a new price list; costs already recorded stay.",
+    )
+    processor = forms.CharField(
+        label="Processor",
+        max_length=120,
+        required=False,
+        help_text="Of a public backend: the company. A sign-off is asked for with these six known; "
+        "when one of them, the address or the region changes, its sign-offs end.",
+    )
+    processor_country = forms.CharField(label="Its country", max_length=60, required=False)
+    processor_contract = forms.CharField(label="Contract", max_length=120, required=False)
+    processor_contact = forms.CharField(label="Contact there", max_length=120, required=False)
+    processor_retention = forms.CharField(
+        label="How long it keeps what it gets", max_length=200, required=False
+    )
+    processor_subprocessors = forms.CharField(
+        label="Its sub-processors", max_length=300, required=False
     )
     reason = forms.CharField(
         label="Reason, kept in the audit trail",

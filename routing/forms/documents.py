@@ -77,6 +77,22 @@ class VerdictForm(forms.Form):
     )
 
 
+class ScheduleForm(forms.Form):
+    """When a version is to become active. Times are UTC, as everywhere in the product."""
+
+    at = forms.DateTimeField(
+        label="Activate at (UTC)",
+        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S"],
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        help_text="It is checked again then, and suspended if anything stands against it.",
+    )
+    reason = forms.CharField(
+        label="Reason, kept in the audit trail",
+        max_length=500,
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+
 class SimulateForm(forms.Form):
     """One request, as a caller would send it. Nothing is sent and nothing is stored."""
 

@@ -18,8 +18,7 @@ from django.conf import settings
 from audit.ids import uuid7
 from routing.engine import classifier, signals
 from routing.engine.decide import CompiledPolicy, decide
-from routing.engine.first_weights import FIRST_CLASSIFIER
-from routing.engine.registry import Registry
+from routing.engine.registry import FIRST_REGISTRY
 from routing.engine.types import BackendFacts, Decision, Facts, HoldTerms, SignalValue
 from routing.gateway.errors import ApiError
 from routing.gateway.exchange import Exchange
@@ -133,9 +132,10 @@ def _session(x: Exchange, key: ClientKey) -> str:
 
 
 def _measure(
-    x: Exchange, request: ChatRequest, key: ClientKey, data_class: str, registry: Registry
+    x: Exchange, request: ChatRequest, key: ClientKey, data_class: str, route: LiveRoute
 ) -> tuple[dict[str, SignalValue], tuple[tuple[str, str], ...]]:
     """The signals, and what the score is made of; what cannot be measured is absent."""
+    registry = route.policy.registry if route.policy else FIRST_REGISTRY
     text = signals.read_request(request.fields)
     measured = signals.measure(
         text,
@@ -146,7 +146,7 @@ def _measure(
         registry=registry,
     )
     measured["data_class"] = data_class
-    scored = classifier.score(FIRST_CLASSIFIER, text, measured)
+    scored = classifier.score(route.scorer, text, measured) if route.scorer else None
     if scored is None:
         return measured, ()
     measured.update(scored.as_signals())
@@ -163,7 +163,7 @@ def plan(
             "policy_unavailable", f"The route {route.slug!r} has no active policy version."
         )
     data_class = _data_class(x, route, key)
-    measured, contributions = _measure(x, request, key, data_class, route.policy.registry)
+    measured, contributions = _measure(x, request, key, data_class, route)
     session = _session(x, key)
     facts = Facts(
         signals=measured,
@@ -177,6 +177,7 @@ def plan(
         in_rollout=_in_rollout(route, session or key.public_id),
         baseline=route.baseline,
         killed=snapshot.killed_for(route.slug),
+        classifier_failed=route.scorer is None,
         failed_signals=signals.unmeasured(measured),
         capped_rules=replica.hold_caps.used_up(route.slug, route.hold_caps),
     )

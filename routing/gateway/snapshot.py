@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from routing.engine import classifier
+from routing.engine.classifier import Classifier
 from routing.engine.decide import CompiledPolicy, compile_policy
 from routing.engine.document import parse_policy
+from routing.engine.first_weights import FIRST_CLASSIFIER
 from routing.engine.types import BackendFacts
 
 
@@ -49,6 +52,8 @@ class LiveBackend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveRoute:
+    """``scorer`` is None where the policy names a classifier that is not published."""
+
     slug: str
     name: str
     data_class: str
@@ -61,6 +66,7 @@ class LiveRoute:
     policy_label: str
     policy_digest: str
     hold_caps: Mapping[str, Decimal]
+    scorer: Classifier | None = FIRST_CLASSIFIER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,12 +123,15 @@ def _backend(item: Mapping[str, Any]) -> LiveBackend:
     )
 
 
-def _route(item: Mapping[str, Any]) -> LiveRoute:
+def _route(item: Mapping[str, Any], scorers: Mapping[str, Classifier]) -> LiveRoute:
     version = item["policy"]
     compiled = None
     caps: dict[str, Decimal] = {}
+    scorer: Classifier | None = FIRST_CLASSIFIER
     if version:
         policy = parse_policy(version["document"])
+        if policy.classifier:
+            scorer = scorers.get(policy.classifier)
         for rule in policy.rules:
             if rule.then.hold is not None and rule.then.hold.cap_pct is not None:
                 caps[rule.id] = rule.then.hold.cap_pct
@@ -140,12 +149,18 @@ def _route(item: Mapping[str, Any]) -> LiveRoute:
         policy_label=f"{item['slug']}@{version['number']}" if version else "",
         policy_digest=version["digest"] if version else "",
         hold_caps=caps,
+        scorer=scorer,
     )
 
 
 def compile_snapshot(document: Mapping[str, Any]) -> Snapshot:
     """Turn a document into compiled state; raises PolicyError or KeyError, never half of it."""
     killed = [entry.partition(":") for entry in document["killed"]]
+    # A snapshot kept on disk by an older release has none.
+    scorers = {
+        label: classifier.load(artefact)
+        for label, artefact in document.get("classifiers", {}).items()
+    }
     keys = {}
     for item in document["keys"]:
         fields = {name: value for name, value in item.items() if name not in {"sha256", "routes"}}
@@ -153,7 +168,7 @@ def compile_snapshot(document: Mapping[str, Any]) -> Snapshot:
     return Snapshot(
         revision=document["revision"],
         digest=document["digest"],
-        routes={item["slug"]: _route(item) for item in document["routes"]},
+        routes={item["slug"]: _route(item, scorers) for item in document["routes"]},
         backends={item["name"]: _backend(item) for item in document["backends"]},
         keys=keys,
         killed_backends=frozenset(target for scope, _, target in killed if scope == "backend"),

@@ -1,5 +1,9 @@
 from routing.models.backends import Backend, BackendProbe, SignOff
+from routing.models.backtests import Backtest, BacktestChange
+from routing.models.classifiers import Classifier, ClassifierTraining
 from routing.models.decisions import Decision, Hold, Projection
+from routing.models.documents import DataFlowIssue
+from routing.models.examples import SavedExample
 from routing.models.policies import PolicyApproval, PolicyVersion
 from routing.models.replicas import KillSwitch, Replica, SnapshotRevision
 from routing.models.routes import Route
@@ -7,6 +11,11 @@ from routing.models.routes import Route
 __all__ = [
     "Backend",
     "BackendProbe",
+    "Backtest",
+    "BacktestChange",
+    "Classifier",
+    "ClassifierTraining",
+    "DataFlowIssue",
     "Decision",
     "Hold",
     "KillSwitch",
@@ -15,6 +24,7 @@ __all__ = [
     "Projection",
     "Replica",
     "Route",
+    "SavedExample",
     "SignOff",
     "SnapshotRevision",
 ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from datetime import datetime
+
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
@@ -35,6 +38,10 @@ class Backend(models.Model):
     upstream_model = models.CharField(max_length=200)
     # "env:NAME" or "file:/path"; the secret itself is never stored in this form.
     secret_ref = models.CharField(max_length=300, blank=True)
+    # The other form: encrypted under a key outside the database, written and never shown.
+    secret_sealed = models.BinaryField(null=True)
+    secret_fingerprint = models.CharField(max_length=16, blank=True)
+    secret_set_at = models.DateTimeField(null=True, blank=True)
     state = models.CharField(max_length=8, choices=State, default=State.DRAFT)
     data_classes = models.JSONField(default=list)
     capabilities = models.JSONField(default=list)
@@ -45,6 +52,13 @@ class Backend(models.Model):
     input_usd_per_mtok = models.DecimalField(max_digits=12, decimal_places=6)
     output_usd_per_mtok = models.DecimalField(max_digits=12, decimal_places=6)
     price_version = models.PositiveIntegerField(default=1)
+    # Who processes what is sent to a public backend; a sign-off is asked for with these known.
+    processor = models.CharField(max_length=120, blank=True)
+    processor_country = models.CharField(max_length=60, blank=True)
+    processor_contract = models.CharField(max_length=120, blank=True)
+    processor_contact = models.CharField(max_length=120, blank=True)
+    processor_retention = models.CharField(max_length=200, blank=True)
+    processor_subprocessors = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)
 
@@ -56,6 +70,10 @@ class Backend(models.Model):
                 condition=Q(input_usd_per_mtok__gte=0) & Q(output_usd_per_mtok__gte=0),
                 name="backend_prices_are_not_negative",
             ),
+            models.CheckConstraint(
+                condition=Q(secret_ref="") | Q(secret_sealed__isnull=True),
+                name="backend_has_one_secret",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -63,6 +81,13 @@ class Backend(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("backend", args=[self.name])
+
+    @property
+    def secret_reference(self) -> str:
+        """What replicas and probes resolve: a reference, or the sealed secret with its owner."""
+        if self.secret_sealed is None:
+            return self.secret_ref
+        return f"sealed:{self.name}:{b64encode(bytes(self.secret_sealed)).decode()}"
 
 
 class BackendProbe(models.Model):
@@ -88,6 +113,7 @@ class SignOff(models.Model):
     class State(models.TextChoices):
         REQUESTED = "requested", "requested"
         GRANTED = "granted", "granted"
+        REFUSED = "refused", "refused"
         REVOKED = "revoked", "revoked"
 
     backend = models.ForeignKey(Backend, on_delete=models.PROTECT, related_name="signoffs")
@@ -106,8 +132,21 @@ class SignOff(models.Model):
     second_approver = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
     )
+    first_approved_at = models.DateTimeField(null=True)
+    first_reason = models.CharField(max_length=500, blank=True)
+    second_approved_at = models.DateTimeField(null=True)
+    second_reason = models.CharField(max_length=500, blank=True)
+    # A refusal or a revocation: who, when, why.
+    ended_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    ended_at = models.DateTimeField(null=True)
+    end_reason = models.CharField(max_length=500, blank=True)
     valid_from = models.DateTimeField()
     valid_to = models.DateTimeField()
+    # The schedule has said so in the trail. The clock decides, not these.
+    begin_recorded_at = models.DateTimeField(null=True)
+    expiry_recorded_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ("backend", "data_class", "-valid_to")
@@ -126,7 +165,29 @@ class SignOff(models.Model):
                 & ~Q(second_approver=F("requested_by")),
                 name="signoff_people_differ",
             ),
+            models.CheckConstraint(
+                condition=~Q(state__in=("refused", "revoked"))
+                | (Q(ended_at__isnull=False) & ~Q(end_reason="")),
+                name="signoff_end_has_a_reason",
+            ),
+            models.UniqueConstraint(
+                fields=("backend", "data_class", "purpose"),
+                condition=Q(state="requested"),
+                name="one_open_request_per_purpose",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.backend} may receive {self.data_class}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("sign-off", args=[self.pk])
+
+    def standing(self, now: datetime) -> str:
+        """requested, refused, revoked, not yet valid, valid or expired; the clock decides."""
+        if self.state != self.State.GRANTED:
+            return str(self.state)
+        if now < self.valid_from:
+            return "not yet valid"
+        # Whole seconds, as the check at every dispatch counts them.
+        return "valid" if int(now.timestamp()) < int(self.valid_to.timestamp()) else "expired"

@@ -18,6 +18,7 @@ from audit.ids import first_id
 from audit.models import Event
 from routing.models import Backend, BackendProbe, Decision, PolicyVersion
 from routing.models.backends import SignOff
+from routing.queries import signoffs
 from routing.queries.decisions import Chip
 from screens.charts import LineChart, Point, Series, line_chart
 from screens.errors import NotFound
@@ -194,6 +195,34 @@ def used_by_names(names: Iterable[str]) -> dict[str, list[PolicyVersion]]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """One active version that names a backend, and where in it."""
+
+    version: PolicyVersion
+    places: Sequence[str]
+
+
+def uses_of(name: str) -> list[Use]:
+    """Which rules and sections of active policies would miss this backend."""
+    return [
+        Use(version=version, places=_places(version.document, name))
+        for version in used_by_names([name])[name]
+    ]
+
+
+def _places(document: Mapping[str, Any], name: str) -> list[str]:
+    quoted = f'"{name}"'
+    found = []
+    for section, content in document.items():
+        if section == "rules":
+            rules = [rule for rule in content if quoted in json.dumps(rule)]
+            found += [f"rule {rule.get('name') or rule.get('id')}" for rule in rules]
+        elif quoted in json.dumps(content):
+            found.append(section.replace("_", " "))
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
     """One kind of error of 24 hours, how often, and when last."""
 
@@ -215,7 +244,8 @@ class BackendPage:
     probes: int
     failed_probes: int
     troubles: Sequence[Trouble]
-    signoffs: Sequence[SignOff]
+    uses: Sequence[Use]
+    signoffs: Sequence[signoffs.Row]
     history: Sequence[Event]
 
     @property
@@ -250,11 +280,13 @@ def backend_page(backend: Backend) -> BackendPage:
         probes=len(seen),
         failed_probes=sum(not probe.ok for probe in seen),
         troubles=[*_probe_troubles(seen), *_decision_troubles(backend, now)],
-        signoffs=list(
-            SignOff.objects.filter(backend=backend).select_related(
-                "requested_by", "first_approver", "second_approver"
+        uses=uses_of(backend.name),
+        signoffs=[
+            signoffs.row_of(signoff, now)
+            for signoff in SignOff.objects.filter(backend=backend).select_related(
+                "backend", "requested_by", "first_approver", "second_approver"
             )
-        ),
+        ],
         history=history_of("backend", backend.name, limit=30),
     )
 

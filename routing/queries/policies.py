@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Q
 from django.urls import reverse
 
 from accounts.models import User
@@ -48,7 +49,9 @@ class Step:
 def version_named(slug: str, number: int) -> PolicyVersion:
     """A version with its people and verdicts. Raises NotFound."""
     version = (
-        PolicyVersion.objects.select_related("route", "author", "base", "activated_by")
+        PolicyVersion.objects.select_related(
+            "route", "author", "base", "activated_by", "scheduled_by", "rebased_from"
+        )
         .prefetch_related("approvals__by")
         .filter(route__slug=slug, number=number)
         .first()
@@ -72,6 +75,10 @@ def steps_of(version: PolicyVersion) -> list[Step]:
     )
     if state == State.WITHDRAWN:
         return [*steps, _ended_early(version)]
+    if state == State.SCHEDULED:
+        steps.append(
+            _step("Scheduled", str(version.scheduled_by), version.scheduled_for, is_current=True)
+        )
     activated_by = str(version.activated_by) if version.activated_by else ""
     steps.append(_step("Active", activated_by, version.activated_at, state == State.ACTIVE))
     if state == State.ROLLED_BACK:
@@ -178,10 +185,13 @@ def base_changes(version: PolicyVersion) -> list[Change]:
 
 
 def approvers_for(version: PolicyVersion) -> list[User]:
-    """The people who may approve this version: by role, never its author."""
+    """The people who may still approve: by role or as superuser, neither its author nor again."""
     slugs = [role.slug for role in roles_that_may("routing.approve_policy")]
-    people = User.objects.filter(is_active=True, groups__name__in=slugs)
-    return list(people.exclude(pk=version.author_id).distinct())
+    people = User.objects.filter(is_active=True).filter(
+        Q(groups__name__in=slugs) | Q(is_superuser=True)
+    )
+    judged = [approval.by_id for approval in version.approvals.all()]
+    return list(people.exclude(pk=version.author_id).exclude(pk__in=judged).distinct())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +204,9 @@ class Possible:
     activate: bool
     withdraw: bool
     roll_back: bool
+    schedule: bool
+    cancel_schedule: bool
+    rebase: bool
     why_not: str
     must_rebase: bool
 
@@ -204,19 +217,23 @@ def possible(version: PolicyVersion, active: PolicyVersion | None, person: Any) 
     has_judged = any(one.by_id == person.pk for one in version.approvals.all())
     may_approve = may(person, "routing.approve_policy")
     may_activate = may(person, "routing.activate_policy")
-    is_open = state in (State.DRAFT, State.IN_REVIEW, State.APPROVED)
+    is_open = state in policies.OPEN_STATES
+    is_overtaken = is_open and active is not None and version.base_id != active.pk
     edits_own = is_own and may(person, "routing.edit_policy")
     return Possible(
         edit=edits_own and state == State.DRAFT,
         submit=edits_own and state == State.DRAFT,
         judge=state == State.IN_REVIEW and may_approve and not is_own and not has_judged,
-        activate=state == State.APPROVED and may_activate,
+        activate=state == State.APPROVED and may_activate and not is_overtaken,
+        schedule=state == State.APPROVED and may_activate and not is_overtaken,
+        cancel_schedule=state == State.SCHEDULED and may_activate,
+        rebase=edits_own and is_overtaken,
         withdraw=edits_own and is_open,
         roll_back=may_activate
         and state in (State.RETIRED, State.ROLLED_BACK)
         and version.activated_at is not None,
         why_not=_why_not(state, is_own, may_approve, has_judged),
-        must_rebase=is_open and active is not None and version.base_id != active.pk,
+        must_rebase=is_overtaken,
     )
 
 

@@ -22,9 +22,9 @@ def registry_facts() -> dict[str, BackendFacts]:
     for signoff in SignOff.objects.filter(
         state=SignOff.State.GRANTED, valid_from__lte=now, valid_to__gt=now
     ):
-        signoffs.setdefault(signoff.backend_id, {})[signoff.data_class] = int(
-            signoff.valid_to.timestamp()
-        )
+        expiries = signoffs.setdefault(signoff.backend_id, {})
+        ends = int(signoff.valid_to.timestamp())
+        expiries[signoff.data_class] = max(ends, expiries.get(signoff.data_class, 0))
     return {
         backend.name: BackendFacts(
             name=backend.name,

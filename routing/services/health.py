@@ -55,7 +55,7 @@ def ask(backend: Backend) -> Probe:
     started = perf_counter()
     status, detail = None, ""
     try:
-        answer = asyncio.run(_ask(url, secrets.resolve(backend.secret_ref)))
+        answer = asyncio.run(_ask(url, secrets.resolve(backend.secret_reference)))
         status = answer.status_code
         detail = _verdict(answer, backend)
     except secrets.SecretMissing as problem:

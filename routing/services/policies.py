@@ -17,12 +17,22 @@ from audit.actors import Actor
 from routing.engine.canonical import digest as digest_of
 from routing.engine.types import Finding
 from routing.models import PolicyApproval, PolicyVersion, Route
+from routing.services import backtests, meaning
 from routing.services.analysis import findings_of
+from routing.services.transitions import (
+    MustRebase,
+    WrongState,
+    given_reason,
+    move,
+    record,
+    suspend_schedule,
+)
 from screens.access import may
 from screens.errors import Conflict, Invalid, NotAllowed, NotFound
 
 State = PolicyVersion.State
 Verdict = PolicyApproval.Verdict
+OPEN_STATES = (State.DRAFT, State.IN_REVIEW, State.APPROVED, State.SCHEDULED)
 
 
 class NotAPolicy(Invalid):
@@ -45,43 +55,9 @@ class OwnVersion(NotAllowed):
     default_what_next = "Ask another person with the role approver."
 
 
-class WrongState(Conflict):
-    default_code = "wrong_state"
-
-
-class MustRebase(Conflict):
-    default_message = "Another version became active since this draft began."
-    default_code = "must_rebase"
-    default_what_next = (
-        "Withdraw it, begin a new draft from the active version and apply the change again."
-    )
-
-
 def require(by: User, permission: str) -> None:
     if not may(by, permission):
         raise NotAllowed
-
-
-def _audited(
-    kind: str,
-    version: PolicyVersion,
-    by: User,
-    *,
-    reason: str = "",
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-    details: dict[str, Any] | None = None,
-) -> None:
-    audit.record(
-        kind,
-        by=Actor.of(by),
-        object_type="policy_version",
-        object_id=str(version),
-        reason=reason,
-        before=before,
-        after=after,
-        details={"route": version.route.slug, "digest": version.digest, **(details or {})},
-    )
 
 
 def active_version(route: Route) -> PolicyVersion | None:
@@ -127,7 +103,7 @@ def start_draft(
         base=base,
         author=by,
     )
-    _audited("policy.drafted", version, by, details={"base": str(base) if base else None})
+    record("policy.drafted", version, by, details={"base": str(base) if base else None})
     return version
 
 
@@ -161,7 +137,7 @@ def edit_draft(
     before = version.digest
     version.refresh_from_db()
     if before != fresh or summary is not None:
-        _audited("policy.edited", version, by, before={"digest": before}, after={"digest": fresh})
+        record("policy.edited", version, by, before={"digest": before}, after={"digest": fresh})
     return version
 
 
@@ -178,28 +154,49 @@ def submit_version(*, version: PolicyVersion, by: User, summary: str) -> PolicyV
         raise NotAllowed("Only its author submits a draft.")
     if not summary.strip():
         raise Invalid("Say in one sentence what this version changes.", code="summary_missing")
-    blocking = [finding for finding in check(version) if finding.blocking]
-    if blocking:
-        raise NotAPolicy(blocking)
-    _move(
+    # What is judged here must be what is frozen: no other tab may change it in between.
+    PolicyVersion.objects.select_for_update().get(pk=version.pk)
+    version.refresh_from_db()
+    if version.conflicts:
+        raise Invalid(
+            f"Settle the conflicts of the rebase first: {len(version.conflicts)} are left.",
+            code="conflicts_open",
+        )
+    refuse_findings(version)
+    if backtests.unacknowledged(version):
+        raise Invalid(
+            "The last backtest of this draft crosses guardrails that nobody took note of.",
+            code="guardrails_open",
+            what_next="Open the backtest, look at those decisions, and take note with a reason.",
+        )
+    reasons = [reason.as_json() for reason in meaning.reasons_of(version)]
+    move(
         version,
         (State.DRAFT,),
         State.IN_REVIEW,
         submitted_at=timezone.now(),
         summary=summary.strip()[:300],
+        approval_reasons=reasons,
+        **({"approvals_needed": 2} if reasons else {}),
     )
-    _audited("policy.submitted", version, by, reason=summary.strip())
+    details = {"approvals_needed": version.approvals_needed, "because": reasons}
+    record("policy.submitted", version, by, reason=summary.strip(), details=details)
     return version
 
 
-def _move(version: PolicyVersion, sources: tuple[str, ...], target: str, **changes: Any) -> None:
-    changed = PolicyVersion.objects.filter(pk=version.pk, state__in=sources).update(
-        state=target, **changes
-    )
-    if changed != 1:
-        version.refresh_from_db()
-        raise WrongState(f"{version} is {version.get_state_display()}; this cannot be done now.")
-    version.refresh_from_db()
+def refuse_findings(version: PolicyVersion) -> None:
+    """Raise NotAPolicy when a finding blocks the version now."""
+    blocking = [finding for finding in check(version) if finding.blocking]
+    if blocking:
+        raise NotAPolicy(blocking)
+
+
+def refuse_conflict(version: PolicyVersion) -> None:
+    """Raise MustRebase or NotAPolicy when the version could not be activated now."""
+    active = active_version(version.route)
+    if active is not None and version.base_id != active.pk:
+        raise MustRebase
+    refuse_findings(version)
 
 
 def refuse_own(version: PolicyVersion, by: User, act: str) -> None:
@@ -222,9 +219,8 @@ def judge_version(*, version: PolicyVersion, by: User, verdict: str, comment: st
     require(by, "routing.approve_policy")
     if verdict == Verdict.APPROVE:
         refuse_own(version, by, "approve")
-    if not comment.strip():
-        raise Invalid("Give a reason; it is kept in the audit trail.", code="reason_missing")
-    return _judge(version=version, by=by, verdict=verdict, comment=comment.strip())
+    said = given_reason(comment)
+    return _judge(version=version, by=by, verdict=verdict, comment=said)
 
 
 @transaction.atomic
@@ -244,8 +240,8 @@ def _judge(*, version: PolicyVersion, by: User, verdict: str, comment: str) -> P
     if verdict == Verdict.APPROVE:
         approvals = locked.approvals.filter(verdict=Verdict.APPROVE, digest=locked.digest).count()
         if approvals >= locked.approvals_needed:
-            _move(version, (State.IN_REVIEW,), State.APPROVED, approved_at=timezone.now())
-        _audited(
+            move(version, (State.IN_REVIEW,), State.APPROVED, approved_at=timezone.now())
+        record(
             "policy.approved",
             version,
             by,
@@ -253,8 +249,8 @@ def _judge(*, version: PolicyVersion, by: User, verdict: str, comment: str) -> P
             details={"approvals": approvals, "needed": locked.approvals_needed},
         )
     else:
-        _move(version, (State.IN_REVIEW,), State.REJECTED)
-        _audited("policy.rejected", version, by, reason=comment, details={"verdict": verdict})
+        move(version, (State.IN_REVIEW,), State.REJECTED)
+        record("policy.rejected", version, by, reason=comment, details={"verdict": verdict})
     version.refresh_from_db()
     return version
 
@@ -264,35 +260,38 @@ def withdraw_version(*, version: PolicyVersion, by: User, reason: str) -> Policy
     require(by, "routing.edit_policy")
     if version.author_id != by.pk:
         raise NotAllowed("Only its author withdraws a version.")
-    if not reason.strip():
-        raise Invalid("Give a reason; it is kept in the audit trail.", code="reason_missing")
-    _move(version, (State.DRAFT, State.IN_REVIEW, State.APPROVED), State.WITHDRAWN)
-    _audited("policy.withdrawn", version, by, reason=reason.strip())
+    said = given_reason(reason)
+    move(version, OPEN_STATES, State.WITHDRAWN)
+    record("policy.withdrawn", version, by, reason=said)
     return version
 
 
-@transaction.atomic
 def activate_version(*, version: PolicyVersion, by: User, reason: str) -> PolicyVersion:
     """Make an approved version the route's active one: a pointer swap that replicas follow."""
+    return put_into_force(version=version, by=by, reason=reason, source=State.APPROVED)
+
+
+@transaction.atomic
+def put_into_force(
+    *, version: PolicyVersion, by: User, reason: str, source: str, actor: Actor | None = None
+) -> PolicyVersion:
+    """Activate for the person `by`. `actor` is the clock where that person agreed beforehand."""
     require(by, "routing.activate_policy")
-    if not reason.strip():
-        raise Invalid("Give a reason; it is kept in the audit trail.", code="reason_missing")
+    said = given_reason(reason)
     route = Route.objects.select_for_update().get(pk=version.route_id)
     previous = active_version(route)
-    if previous is not None and version.base_id != previous.pk:
-        raise MustRebase
-    blocking = [finding for finding in check(version) if finding.blocking]
-    if blocking:
-        raise NotAPolicy(blocking)
-    _swap(previous, State.RETIRED, version, (State.APPROVED,), by)
-    _audited(
+    refuse_conflict(version)
+    _swap(previous, State.RETIRED, version, (source,), by)
+    record(
         "policy.activated",
         version,
-        by,
-        reason=reason.strip(),
+        actor or by,
+        reason=said,
         before={"active": str(previous) if previous else None},
         after={"active": str(version)},
+        details={"scheduled_by": by.get_username()} if actor else None,
     )
+    _suspend_overtaken(version, actor or by)
     return version
 
 
@@ -300,8 +299,7 @@ def activate_version(*, version: PolicyVersion, by: User, reason: str) -> Policy
 def roll_back(*, slug: str, to_number: int, by: User, reason: str) -> PolicyVersion:
     """Make an earlier active version active again: one act with a reason and no approval."""
     require(by, "routing.activate_policy")
-    if not reason.strip():
-        raise Invalid("Give a reason; it is kept in the audit trail.", code="reason_missing")
+    said = given_reason(reason)
     route = Route.objects.select_for_update().filter(slug=slug).first()
     if route is None:
         raise NotFound
@@ -309,15 +307,22 @@ def roll_back(*, slug: str, to_number: int, by: User, reason: str) -> PolicyVers
     if target.activated_at is None:
         raise WrongState(f"{target} was never active.", what_next="Activate it instead.")
     _swap(previous, State.ROLLED_BACK, target, (State.RETIRED, State.ROLLED_BACK), by)
-    _audited(
+    record(
         "policy.rolled_back",
         target,
         by,
-        reason=reason.strip(),
+        reason=said,
         before={"active": str(previous) if previous else None},
         after={"active": str(target)},
     )
+    _suspend_overtaken(target, by)
     return target
+
+
+def _suspend_overtaken(active: PolicyVersion, by: User | Actor) -> None:
+    """What was scheduled for this route began from a version that is not active any more."""
+    for version in active.route.versions.filter(state=State.SCHEDULED):
+        suspend_schedule(version=version, why=f"{active} became active first.", by=by)
 
 
 def _swap(
@@ -328,5 +333,5 @@ def _swap(
     by: User,
 ) -> None:
     if previous is not None:
-        _move(previous, (State.ACTIVE,), ends_as, retired_at=timezone.now())
-    _move(version, sources, State.ACTIVE, activated_at=timezone.now(), activated_by=by)
+        move(previous, (State.ACTIVE,), ends_as, retired_at=timezone.now())
+    move(version, sources, State.ACTIVE, activated_at=timezone.now(), activated_by=by)

@@ -13,6 +13,7 @@ import audit
 from accounts.models import User
 from audit.actors import Actor
 from routing.models import Backend, KillSwitch, PolicyVersion, Route
+from routing.services import secrets, signoffs
 from routing.services.policies import require
 from screens.errors import Conflict, Invalid, NotFound
 
@@ -33,6 +34,23 @@ FIELDS = (
     "max_in_flight",
     "input_usd_per_mtok",
     "output_usd_per_mtok",
+    "processor",
+    "processor_country",
+    "processor_contract",
+    "processor_contact",
+    "processor_retention",
+    "processor_subprocessors",
+)
+# What a sign-off is about: another address, place or company is another backend.
+JUDGED = (
+    "boundary",
+    "region",
+    "base_url",
+    "processor",
+    "processor_country",
+    "processor_contract",
+    "processor_retention",
+    "processor_subprocessors",
 )
 _PRICES = ("input_usd_per_mtok", "output_usd_per_mtok")
 
@@ -65,6 +83,12 @@ def _validate(backend: Backend) -> None:
             "A secret is named by reference: env:NAME or file:/path.",
             code="secret_by_reference",
             what_next="Put the secret into the environment or a file and name it here.",
+        )
+    if backend.secret_ref and backend.secret_sealed is not None:
+        raise Invalid(
+            "A stored secret and a reference exclude each other.",
+            code="two_secrets",
+            what_next="Remove the stored secret first.",
         )
     try:
         backend.full_clean()
@@ -117,6 +141,65 @@ def change_backend(*, backend: Backend, by: User, reason: str, **fields: Any) ->
         reason=reason,
         before=before,
         after=after,
+    )
+    changed = [name for name in JUDGED if before[name] != after[name]]
+    if changed:
+        words = ", ".join(name.replace("_", " ") for name in changed)
+        signoffs.void_signoffs(backend=locked, by=by, reason=words)
+    if before["base_url"] != after["base_url"] and locked.secret_sealed is not None:
+        # Otherwise whoever may change an address could have the secret sent to their own.
+        locked = remove_secret(backend=locked, by=by, reason="The address of the backend changed.")
+    return locked
+
+
+@transaction.atomic
+def store_secret(*, backend: Backend, secret: str, by: User, reason: str) -> Backend:
+    """Keep a backend's secret encrypted, in place of what was there. It is never shown again."""
+    require(by, "routing.operate")
+    if not reason.strip():
+        raise Invalid("Give a reason; it is kept in the audit trail.", code="reason_missing")
+    given = secret.strip()
+    if not given or not given.isascii() or not given.isprintable():
+        raise Invalid("A secret is one line of printable characters.", code="secret_unusable")
+    locked = Backend.objects.select_for_update().get(pk=backend.pk)
+    before = locked.secret_fingerprint
+    locked.secret_sealed = secrets.seal(given, backend=locked.name)
+    locked.secret_fingerprint = secrets.fingerprint(given, backend=locked.name)
+    locked.secret_set_at, locked.secret_ref = timezone.now(), ""
+    locked.save()
+    audit.record(
+        "backend.secret_stored",
+        by=Actor.of(by),
+        object_type="backend",
+        object_id=locked.name,
+        reason=reason.strip(),
+        before={"fingerprint": before},
+        after={"fingerprint": locked.secret_fingerprint},
+        details={"fingerprint": locked.secret_fingerprint, "is_rotation": bool(before)},
+    )
+    return locked
+
+
+@transaction.atomic
+def remove_secret(*, backend: Backend, by: User, reason: str) -> Backend:
+    """Delete the stored secret; the backend is then asked without one, or by reference."""
+    require(by, "routing.operate")
+    if not reason.strip():
+        raise Invalid("Give a reason; it is kept in the audit trail.", code="reason_missing")
+    locked = Backend.objects.select_for_update().get(pk=backend.pk)
+    if locked.secret_sealed is None:
+        raise Conflict(f"{locked.name} has no stored secret.")
+    before = locked.secret_fingerprint
+    locked.secret_sealed, locked.secret_fingerprint, locked.secret_set_at = None, "", None
+    locked.save()
+    audit.record(
+        "backend.secret_removed",
+        by=Actor.of(by),
+        object_type="backend",
+        object_id=locked.name,
+        reason=reason.strip(),
+        before={"fingerprint": before},
+        after={"fingerprint": ""},
     )
     return locked
 

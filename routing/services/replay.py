@@ -101,7 +101,8 @@ def backends_as_json(backends: Mapping[str, BackendFacts]) -> list[dict[str, Any
     ]
 
 
-def _backends(recorded: list[dict[str, Any]]) -> dict[str, BackendFacts]:
+def backends_of(recorded: list[dict[str, Any]]) -> dict[str, BackendFacts]:
+    """The registry of a `decision.made` as the engine takes it."""
     return {
         item["name"]: BackendFacts(
             **{
@@ -125,17 +126,20 @@ def _signals(recorded: Mapping[str, Any], registry: Registry) -> dict[str, Signa
     return registry.admit(values)
 
 
-def _facts(details: Mapping[str, Any], signals: Mapping[str, SignalValue]) -> Facts:
+def facts_of(details: Mapping[str, Any], registry: Registry) -> Facts:
     """The facts as they were; what an older release did not record keeps its default."""
     known: dict[str, Any] = {
         name: frozenset(value) if isinstance(value, list) else value
         for name, value in details["facts"].items()
     }
-    data_class = details["decision"]["trace"]["signals"]["data_class"]
+    recorded = details["decision"]["trace"]["signals"]
+    signals = _signals(recorded, registry)
+    data_class = recorded["data_class"]
     return Facts(signals=signals, data_class=data_class, **known)
 
 
-def _version(label: str) -> PolicyVersion:
+def version_of(label: str) -> PolicyVersion:
+    """The version that `route@number` names. Raises NotFound."""
     slug, _, number = label.partition("@")
     version = (
         PolicyVersion.objects.select_related("route")
@@ -151,7 +155,7 @@ def replay(*, details: Mapping[str, Any], number: int | None = None) -> Replay:
     """Decide again from the details of a `decision.made`; `number` chooses another version."""
     own = str(details["policy"])
     label = own if number is None else f"{details['route']}@{number}"
-    version = _version(label)
+    version = version_of(label)
     try:
         policy = parse_policy(version.document)
     except PolicyError as problem:
@@ -161,7 +165,7 @@ def replay(*, details: Mapping[str, Any], number: int | None = None) -> Replay:
     signals = recorded["trace"]["signals"]
     caveats = []
     if "backends" in details:
-        backends = _backends(details["backends"])
+        backends = backends_of(details["backends"])
     else:
         backends = _todays_registry()
         caveats.append("The entry does not hold the registry of its time; today's was used.")
@@ -171,19 +175,20 @@ def replay(*, details: Mapping[str, Any], number: int | None = None) -> Replay:
         )
     if label == own and version.digest != details["policy_digest"]:
         caveats.append("The stored version does not have the digest that was recorded.")
-    again = decide(compiled, _facts(details, _signals(signals, policy.registry)), backends)
+    again = decide(compiled, facts_of(details, policy.registry), backends)
     return Replay(
         version=version,
         is_same_version=label == own,
         sentence=again.sentence,
-        differences=_differences(recorded, again.as_json(), with_trace=label == own),
+        differences=differences_of(recorded, again.as_json(), with_trace=label == own),
         caveats=tuple(caveats),
     )
 
 
-def _differences(
+def differences_of(
     recorded: Mapping[str, Any], again: Mapping[str, Any], *, with_trace: bool
 ) -> tuple[Difference, ...]:
+    """What is not the same; the rules and candidates too where it is the same version."""
     found = [
         Difference(name=WORDS[name], recorded=recorded.get(name), now=again[name])
         for name in _DECIDING

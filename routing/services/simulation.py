@@ -13,10 +13,11 @@ from routing.engine import classifier, signals
 from routing.engine.decide import compile_policy, decide
 from routing.engine.document import parse_policy
 from routing.engine.explain import Change, changes
-from routing.engine.first_weights import FIRST_CLASSIFIER
+from routing.engine.registry import Registry
 from routing.engine.types import Decision, Facts
 from routing.models import KillSwitch, PolicyVersion
 from routing.services.analysis import registry_facts
+from routing.services.classifiers import scorer_of
 
 _NEEDS = (("has_tools", "tools"), ("has_images", "images"), ("wants_json", "json"))
 
@@ -59,29 +60,53 @@ def simulate(*, version: PolicyVersion, request: Request) -> Simulated:
     Raises PolicyError when the document of the version cannot be read.
     """
     policy = parse_policy(version.document)
-    compiled = compile_policy(policy, number=version.number, digest=version.digest)
-    now = timezone.now()
+    measured, contributions = measure(request, policy.registry, policy.classifier)
+    return decide_measured(
+        version=version, measured=measured, request=request, contributions=contributions
+    )
+
+
+def measure(
+    request: Request, registry: Registry, named: str | None = None
+) -> tuple[dict[str, Any], tuple[tuple[str, str], ...]]:
+    """The signals of a made-up request, and what its score is made of.
+
+    `named` is the classifier that the policy names.
+    """
     body = body_of(request)
     measured: dict[str, Any] = signals.measure(
         body,
         step=request.step or None,
         client=request.client or None,
-        hour=now.astimezone(UTC).hour,
-        registry=policy.registry,
+        hour=timezone.now().astimezone(UTC).hour,
+        registry=registry,
     )
     measured["data_class"] = request.data_class
-    scored = classifier.score(FIRST_CLASSIFIER, body, measured)
-    contributions: tuple[tuple[str, str], ...] = ()
-    if scored is not None:
-        measured |= scored.as_signals()
-        contributions = tuple(scored.top_contributions())
+    scorer = scorer_of(named)
+    scored = classifier.score(scorer, body, measured) if scorer else None
+    if scored is None:
+        return measured, ()
+    return measured | scored.as_signals(), tuple(scored.top_contributions())
+
+
+def decide_measured(
+    *,
+    version: PolicyVersion,
+    measured: Mapping[str, Any],
+    request: Request,
+    contributions: tuple[tuple[str, str], ...] = (),
+) -> Simulated:
+    """What this version decides about signals that were measured before; the prompt is not read."""
+    policy = parse_policy(version.document)
+    compiled = compile_policy(policy, number=version.number, digest=version.digest)
     facts = Facts(
         signals=measured,
         data_class=request.data_class,
-        now_s=int(now.timestamp()),
+        now_s=int(timezone.now().timestamp()),
         needs=frozenset(word for name, word in _NEEDS if measured.get(name) is True),
         boundary_ceiling="public" if request.may_use_public else "private",
         killed=killed_for(version.route.slug),
+        classifier_failed=scorer_of(policy.classifier) is None,
         failed_signals=signals.unmeasured(measured),
     )
     return Simulated(

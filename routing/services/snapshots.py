@@ -20,6 +20,7 @@ from routing.models import (
     SignOff,
     SnapshotRevision,
 )
+from routing.services.classifiers import artefacts_for
 
 
 def _backend(backend: Backend, signoffs: dict[int, dict[str, int]]) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def _backend(backend: Backend, signoffs: dict[int, dict[str, int]]) -> dict[str,
         "state": backend.state,
         "base_url": backend.base_url,
         "upstream_model": backend.upstream_model,
-        "secret_ref": backend.secret_ref,
+        "secret_ref": backend.secret_reference,
         "data_classes": sorted(backend.data_classes),
         "capabilities": sorted(backend.capabilities),
         "context_window": backend.context_window,
@@ -115,6 +116,7 @@ def build_document() -> dict[str, Any]:
         "keys": [
             _key(k) for k in ApiKey.objects.filter(revoked_at__isnull=True).order_by("public_id")
         ],
+        "classifiers": artefacts_for(version.document for version in active.values()),
         "killed": sorted(f"{switch.scope}:{switch.target}" for switch in switches),
     }
     return {**document, "revision": revision, "digest": digest_of(document)}

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from audit.actors import Actor
 from routing.forms.backends import BackendForm, RegisterForm
+from routing.forms.signoffs import SecretForm
 from routing.models import Backend
 from routing.queries import backends as queries
 from routing.services import health, registry, secrets
@@ -135,6 +136,41 @@ def change_state(request: HttpRequest, name: str) -> HttpResponse:
     return redirect_303(request, backend, f"{name} is now {backend.get_state_display()}.")
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs("routing.operate")
+def secret(request: HttpRequest, name: str) -> HttpResponse:
+    backend = queries.backend_named(name)
+    form, status = SecretForm(request.POST or None), 200
+    problem: DomainError | None = None
+    if request.method == "POST":
+        status = 422
+        if form.is_valid():
+            try:
+                registry.store_secret(backend=backend, by=request.user, **form.cleaned_data)
+            except (Invalid, Conflict) as found:
+                problem, status = found, status_of(found)
+            else:
+                message = f"The secret of {name} is stored; replicas use it within five seconds."
+                return redirect_303(request, backend, message)
+    context = {"backend": backend, "form": form, "problem": problem}
+    return render_screen(request, "routing/backend_secret.html", context, status=status)
+
+
+@require_POST
+@needs("routing.operate")
+def remove_secret(request: HttpRequest, name: str) -> HttpResponse:
+    backend = queries.backend_named(name)
+    try:
+        registry.remove_secret(
+            backend=backend, by=request.user, reason=request.POST.get("reason", "")
+        )
+    except (Invalid, Conflict) as problem:
+        context = {"backend": backend, "form": SecretForm(), "problem": problem}
+        status = status_of(problem)
+        return render_screen(request, "routing/backend_secret.html", context, status=status)
+    return redirect_303(request, backend, f"The stored secret of {name} is removed.")
+
+
 def _backend_page(
     request: HttpRequest,
     backend: Backend,
@@ -166,9 +202,9 @@ def _backend_page(
 
 def _secret_state(backend: Backend) -> str:
     """Whether the reference leads to something here; never what."""
-    if not backend.secret_ref:
+    if not backend.secret_reference:
         return "none needed"
     try:
-        return "found" if secrets.resolve(backend.secret_ref) else "empty"
+        return "found" if secrets.resolve(backend.secret_reference) else "empty"
     except secrets.SecretMissing:
         return "missing here"

@@ -8,14 +8,22 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET, require_POST
 
-from routing.forms.documents import ReasonForm, SimulateForm, SubmitForm, VerdictForm
+from routing.forms.documents import (
+    ReasonForm,
+    ScheduleForm,
+    SimulateForm,
+    SubmitForm,
+    VerdictForm,
+)
 from routing.models import PolicyVersion
 from routing.queries import english
 from routing.queries import policies as queries
 from routing.queries.differences import yaml_lines
-from routing.queries.routes import hits_of_rules
+from routing.queries.meaning import conflict_words, meaning_page
+from routing.queries.routes import acknowledgements, hits_of_rules
 from routing.services import policies
 from routing.services.interchange import to_yaml
+from routing.services.meaning import meaning_of, reasons_shown
 from routing.services.simulation import EXAMPLES
 from screens.access import needs
 from screens.errors import Conflict, DomainError, Invalid
@@ -41,7 +49,7 @@ def version_page(
     may_do = queries.possible(one, active, request.user)
     findings = queries.shown_findings(one, editing=may_do.edit)
     words = english.policy_words(one.document)
-    base = one.base
+    base, found = one.base, meaning_of(one)
     context: dict[str, Any] = {
         "version": one,
         "draft": one,
@@ -58,6 +66,10 @@ def version_page(
         "lines": yaml_lines(base.document, one.document) if base else [],
         "hits": hits_of_rules(one.route),
         "approved_by": sum(a.verdict == "approve" for a in one.approvals.all()),
+        "meaning": meaning_page(one, found),
+        "reasons": reasons_shown(one, found),
+        "conflicts": conflict_words(one),
+        "acknowledged": acknowledgements(),
         "approvers": queries.approvers_for(one) if one.state == "in_review" else [],
         "simulate_form": SimulateForm(initial={"data_class": one.route.data_class}),
         "examples": EXAMPLES,
@@ -65,13 +77,14 @@ def version_page(
         "submit_form": SubmitForm(initial={"summary": one.summary}),
         "verdict_form": VerdictForm(),
         "reason_form": ReasonForm(),
+        "schedule_form": ScheduleForm(),
         **forms,
     }
     template = "routing/draft.html" if may_do.edit else "routing/version.html"
     return render_screen(request, template, context, status=status)
 
 
-def _act(
+def act_on(
     request: HttpRequest,
     one: PolicyVersion,
     form_name: str,
@@ -99,7 +112,7 @@ def submit(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         policies.submit_version(version=one, by=request.user, summary=given["summary"])
         return "Submitted. The version is frozen; somebody else has to approve it."
 
-    return _act(request, one, "submit_form", SubmitForm(request.POST), act)
+    return act_on(request, one, "submit_form", SubmitForm(request.POST), act)
 
 
 @require_POST
@@ -113,7 +126,7 @@ def judge(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         )
         return f"Your verdict is recorded. The version is {judged.get_state_display()}."
 
-    return _act(request, one, "verdict_form", VerdictForm(request.POST), act)
+    return act_on(request, one, "verdict_form", VerdictForm(request.POST), act)
 
 
 @require_POST
@@ -125,7 +138,7 @@ def activate(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         policies.activate_version(version=one, by=request.user, reason=given["reason"])
         return "Activated. Replicas load it within seconds; the route's page shows which have."
 
-    return _act(request, one, "reason_form", ReasonForm(request.POST), act)
+    return act_on(request, one, "reason_form", ReasonForm(request.POST), act)
 
 
 @require_POST
@@ -137,7 +150,7 @@ def withdraw(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         policies.withdraw_version(version=one, by=request.user, reason=given["reason"])
         return "Withdrawn. It stays in the record and can be the start of a new draft."
 
-    return _act(request, one, "reason_form", ReasonForm(request.POST), act)
+    return act_on(request, one, "reason_form", ReasonForm(request.POST), act)
 
 
 @require_GET

@@ -95,6 +95,38 @@ def test_ngrams_add_to_the_sums():
     assert richer.gain == plain.gain + sum(added.values())
 
 
+def shaped(rows):
+    shape = {"features": ["code", "symbols"], "means": [0.0, 0.0], "rows": rows, "most": 9.0}
+    return {**FIRST_ARTEFACT["unfamiliar"], "shape": shape}
+
+
+@pytest.mark.parametrize(
+    ("flags", "text", "why"),
+    [
+        (shaped([[5.0], [0.0, 5.0]]), "Is <b>this</b> the right form of it?", "unlike the"),
+        (
+            {"known_words": "where is my card", "least_known_share": 0.9},
+            "Where is my unheard-of gadget?",
+            "many unknown words",
+        ),
+        ({"topics": ["legal"]}, "Where is my card?", "little evidence on the topic account"),
+    ],
+)
+def test_trained_limits_say_why_a_request_is_unfamiliar(flags, text, why):
+    unfamiliar = {**FIRST_ARTEFACT["unfamiliar"], **flags}
+    ready = load({**FIRST_ARTEFACT, "unfamiliar": unfamiliar})
+    assert score(ready, text).why_unfamiliar.startswith(why)
+
+
+def test_distance_is_that_of_mahalanobis():
+    """Whitening rows of unit variance: the squared distance is the plain sum of squares."""
+    shape = load({**FIRST_ARTEFACT, "unfamiliar": shaped([[1.0], [0.0, 2.0]])}).shape
+    values = [0.0] * len(FEATURES)
+    names = [name for name, _ in FEATURES]
+    values[names.index("code")], values[names.index("symbols")] = 1.0, 0.5
+    assert shape.distance(values) == pytest.approx(1.0**2 + (2 * 0.5) ** 2)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -104,6 +136,9 @@ def test_ngrams_add_to_the_sums():
         {"intercept": {}},
         {"ngrams": {"longest": 1, "weights": {f"w{n}": [1, 0, 0] for n in range(1001)}}},
         {"unfamiliar": {"languages": ["tlh"]}},
+        {"unfamiliar": shaped([[1.0], [0.0, 1.0, 2.0]])},
+        {"unfamiliar": shaped([[1.0]])},
+        {"unfamiliar": shaped([[1.0], [0.0, float("inf")]])},
     ],
 )
 def test_broken_artefact_is_refused(change):

@@ -54,7 +54,12 @@ EXPECTED = {
         "audit.view",
     },
     "author": {"routing.view", "routing.edit_policy"},
-    "approver": {"routing.view", "routing.approve_policy", "routing.activate_policy"},
+    "approver": {
+        "routing.view",
+        "routing.approve_policy",
+        "routing.activate_policy",
+        "routing.sign_off",
+    },
     "reviewer": {"routing.view", "review.view", "review.decide"},
     "lead_reviewer": {
         "routing.view",

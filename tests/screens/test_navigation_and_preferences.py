@@ -35,6 +35,9 @@ def test_a_person_sees_only_what_they_may_open(people: dict[str, Any]) -> None:
         "Review",
         "Routes and policies",
         "Backends",
+        "Classifiers",
+        "Sign-offs",
+        "Data flow",
     ]
 
 

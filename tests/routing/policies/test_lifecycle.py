@@ -46,6 +46,8 @@ def successor(people: People, route: Route, by: str = "arjun") -> PolicyVersion:
     document["rules"][0]["when"]["all"][0]["prompt_tokens"]["lte"] = 400
     version = policies.start_draft(slug=route.slug, by=people[by], document=document)
     policies.submit_version(version=version, by=people[by], summary="More to the small model")
+    # No rule keeps restricted data apart here, so the change touches it and two people approve.
+    policies.judge_version(version=version, by=people["pavel"], verdict="approve", comment="Fine.")
     return policies.judge_version(
         version=version, by=people["petra"], verdict="approve", comment="Fine."
     )

@@ -1,0 +1,1 @@
+"""Trains classifiers from labelled prompts. The live router never imports this: it only scores."""
