@@ -1,13 +1,16 @@
 """A deterministic stand-in for a larger model, for demos and tests: it is not a language model.
 
-Speaks ``POST /v1/chat/completions`` (streaming or not), ``GET /v1/models`` and ``GET /health``, and
-says in every answer what it is. The same prompt always gives the same answer.
+Speaks ``POST /v1/chat/completions`` (streaming or not), ``POST /v1/embeddings``,
+``GET /v1/models`` and ``GET /health``, and says in every text what it is. The same prompt always
+gives the same answer. A tool is called only where ``tool_choice`` demands it.
 """
 
 from __future__ import annotations
 
 import argparse
+import array
 import asyncio
+import base64
 import hashlib
 import hmac
 import json
@@ -24,6 +27,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 BODY_LIMIT_BYTES = 8 * 1024 * 1024
 CONTEXT_TOKENS = 32_768
+EMBEDDING_DIMENSIONS = 256
+_KNOWN = {("GET", "/v1/models"), ("POST", "/v1/chat/completions"), ("POST", "/v1/embeddings")}
 
 
 class Refused(Exception):
@@ -46,6 +51,29 @@ class Answer:
     finish_reason: str
     prompt_tokens: int
     with_logprobs: bool
+    tool: str = ""
+
+    @property
+    def message(self) -> dict[str, Any]:
+        said = "".join(self.pieces)
+        if not self.tool:
+            return {"role": "assistant", "content": said, "refusal": None}
+        function = {"name": self.tool, "arguments": said}
+        call = {"id": self.call_id, "type": "function", "function": function}
+        return {"role": "assistant", "content": None, "refusal": None, "tool_calls": [call]}
+
+    @property
+    def call_id(self) -> str:
+        return f"call_{self.id[-24:]}"
+
+    def delta(self, piece: str, *, is_first: bool) -> dict[str, Any]:
+        if not self.tool:
+            return {"content": piece}
+        call: dict[str, Any] = {"index": 0, "function": {"arguments": piece}}
+        if is_first:
+            call |= {"id": self.call_id, "type": "function"}
+            call["function"]["name"] = self.tool
+        return {"tool_calls": [call]}
 
     @property
     def usage(self) -> dict[str, int]:
@@ -77,7 +105,11 @@ def answer_to(body: dict[str, Any], *, model: str) -> Answer:
         raise Refused(
             400, f"The context window is {CONTEXT_TOKENS} tokens.", "context_length_exceeded"
         )
-    pieces = text.in_pieces(text.compose(prompt, messages, body.get("response_format")))
+    tool, said = text.forced_call(body) or (
+        "",
+        text.compose(prompt, messages, body.get("response_format")),
+    )
+    pieces = text.in_pieces(said)
     limit = body.get("max_completion_tokens") or body.get("max_tokens")
     cut = isinstance(limit, int) and 0 < limit < len(pieces)
     digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
@@ -85,7 +117,8 @@ def answer_to(body: dict[str, Any], *, model: str) -> Answer:
         id=f"chatcmpl-standin-{digest[:24]}",
         model=model,
         pieces=pieces[:limit] if cut else pieces,
-        finish_reason="length" if cut else "stop",
+        finish_reason="length" if cut else "tool_calls" if tool else "stop",
+        tool=tool,
         prompt_tokens=prompt_tokens,
         with_logprobs=bool(body.get("logprobs")),
     )
@@ -94,7 +127,7 @@ def answer_to(body: dict[str, Any], *, model: str) -> Answer:
 def whole(answer: Answer) -> dict[str, Any]:
     choice = {
         "index": 0,
-        "message": {"role": "assistant", "content": "".join(answer.pieces), "refusal": None},
+        "message": answer.message,
         "logprobs": answer.logprobs(answer.pieces),
         "finish_reason": answer.finish_reason,
     }
@@ -111,11 +144,42 @@ def chunks(answer: Answer, *, with_usage: bool) -> list[dict[str, Any]]:
 
     frame = answer.frame("chat.completion.chunk") | ({"usage": None} if with_usage else {})
     made = [chunk({"role": "assistant", "content": ""}, (), None)]
-    made += [chunk({"content": piece}, (piece,), None) for piece in answer.pieces]
+    made += [
+        chunk(answer.delta(piece, is_first=place == 0), (piece,), None)
+        for place, piece in enumerate(answer.pieces)
+    ]
     made.append(chunk({}, (), answer.finish_reason))
     if with_usage:
         made.append(frame | {"choices": [], "usage": answer.usage})
     return made
+
+
+def embeddings_of(body: dict[str, Any], *, model: str) -> dict[str, Any]:
+    """The answer to an embeddings request for one text or a list; raises ``Refused`` for others."""
+    given = body.get("input")
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, list) or not texts or not all(isinstance(t, str) for t in texts):
+        raise Refused(400, "input must be a text or a list of texts.", "invalid_input")
+    dimensions = body.get("dimensions", EMBEDDING_DIMENSIONS)
+    if not isinstance(dimensions, int) or not 8 <= dimensions <= 4096:
+        raise Refused(400, "dimensions must be from 8 to 4096.", "invalid_dimensions")
+    vectors = [text.embedding(t, dimensions) for t in texts]
+    if body.get("encoding_format") == "base64":
+        encoded: list[Any] = [
+            base64.b64encode(array.array("f", vector).tobytes()).decode() for vector in vectors
+        ]
+    else:
+        encoded = vectors
+    used = sum(text.count_tokens(t) for t in texts)
+    return {
+        "object": "list",
+        "model": model,
+        "usage": {"prompt_tokens": used, "total_tokens": used},
+        "data": [
+            {"object": "embedding", "index": index, "embedding": vector}
+            for index, vector in enumerate(encoded)
+        ],
+    }
 
 
 class StandIn:
@@ -140,13 +204,15 @@ class StandIn:
         asked = (scope["method"], scope["path"])
         if asked == ("GET", "/health"):
             return await _send_json(send, {"status": "ok"})
-        if asked not in {("GET", "/v1/models"), ("POST", "/v1/chat/completions")}:
+        if asked not in _KNOWN:
             raise Refused(404, "There is nothing at this address.", "not_found")
         self._check_key(scope)
         if scope["method"] == "GET":
             entry = {"id": self.model, "object": "model", "created": 0, "owned_by": "stand-in"}
             return await _send_json(send, {"object": "list", "data": [entry]})
         body = await _body(receive)
+        if scope["path"] == "/v1/embeddings":
+            return await _send_json(send, embeddings_of(body, model=self.model))
         answer = answer_to(body, model=self.model)
         if body.get("stream"):
             options = body.get("stream_options") or {}

@@ -147,3 +147,31 @@ def _resolve(reference: str, root: object) -> object:
             continue
         found = found.get(step) if isinstance(found, Mapping) else None
     return found
+
+
+def forced_call(body: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Name and JSON arguments of the tool call that ``tool_choice`` demands; None for text."""
+    tools = [tool.get("function") for tool in body.get("tools") or () if isinstance(tool, dict)]
+    offered = {f["name"]: f for f in tools if isinstance(f, dict) and f.get("name")}
+    choice = body.get("tool_choice")
+    if isinstance(choice, Mapping):
+        named = (choice.get("function") or {}).get("name")
+    elif choice == "required":
+        named = next(iter(offered), None)
+    else:
+        return None
+    if named not in offered:
+        return None
+    schema = offered[named].get("parameters") or {}
+    return str(named), json.dumps(instance_of(schema, schema), ensure_ascii=False)
+
+
+def embedding(text: str, dimensions: int) -> list[float]:
+    """A unit vector of hashed words: alike texts lie near each other, and nothing is understood."""
+    vector = [0.0] * dimensions
+    for word in text.lower().split():
+        digest = hashlib.sha256(word.encode()).digest()
+        place = int.from_bytes(digest[:4]) % dimensions
+        vector[place] += 1.0 if digest[4] & 1 else -1.0
+    length = math.sqrt(sum(x * x for x in vector)) or 1.0
+    return [round(x / length, 6) for x in vector]

@@ -130,3 +130,56 @@ async def test_wrong_key_is_refused(client):
     response = await client.get("/v1/models", headers={"Authorization": "Bearer wrong"})
 
     assert response.status_code == 401
+
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}, "days": {"type": "integer", "minimum": 1}},
+            "required": ["city", "days"],
+        },
+    },
+}
+
+
+async def test_demanded_tool_is_called_with_arguments_of_its_schema(client):
+    choice = {"type": "function", "function": {"name": "get_weather"}}
+    answer = (await ask(client, tools=[WEATHER], tool_choice=choice)).json()["choices"][0]
+
+    call = answer["message"]["tool_calls"][0]
+    assert answer["finish_reason"] == "tool_calls"
+    assert call["function"]["name"] == "get_weather"
+    assert json.loads(call["function"]["arguments"])["days"] == 1
+
+
+async def test_streamed_tool_call_joins_to_the_same_arguments(client):
+    more = {"tools": [WEATHER], "tool_choice": "required"}
+    whole = (await ask(client, **more)).json()["choices"][0]["message"]["tool_calls"][0]
+    events = events_of(await ask(client, stream=True, **more))
+
+    deltas = [json.loads(event)["choices"][0]["delta"] for event in events[:-1]]
+    calls = [delta["tool_calls"][0] for delta in deltas if "tool_calls" in delta]
+    assert calls[0]["id"]
+    assert calls[0]["function"]["name"] == whole["function"]["name"]
+    assert "".join(c["function"]["arguments"] for c in calls) == whole["function"]["arguments"]
+
+
+async def test_offered_tool_alone_is_not_called(client):
+    answer = (await ask(client, tools=[WEATHER])).json()["choices"][0]
+
+    assert answer["message"]["content"].startswith(LABEL)
+
+
+async def test_alike_texts_have_near_embeddings(client):
+    body = {"input": ["refund for order 7", "refund for order 8", "tax law of Norway"]}
+    answer = await client.post("/v1/embeddings", json=body, headers=AUTHORISED)
+
+    first, near, far = (item["embedding"] for item in answer.json()["data"])
+    assert _dot(first, near) > 0.5 > _dot(first, far)
+
+
+def _dot(one: list[float], other: list[float]) -> float:
+    return sum(a * b for a, b in zip(one, other, strict=True))
