@@ -17,16 +17,20 @@ import psycopg
 from audit import payloads, sealing
 from routing.adapters.egress import Guard
 from routing.gateway import keys
-from routing.gateway.chat import chat_completions
 from routing.gateway.errors import ApiError
 from routing.gateway.exchange import ClientGone, Exchange
 from routing.gateway.metrics import Metrics
 from routing.gateway.recorder import Recorder
 from routing.gateway.records import Scribe
 from routing.gateway.replica import Replica
+from routing.gateway.serving import serve
 from routing.gateway.snapshot import Snapshot
+from routing.gateway.surfaces.chat import CHAT
+from routing.gateway.surfaces.surface import Surface
 
 Serve = Callable[["Gateway", Exchange], Awaitable[None]]
+# Which API a path speaks; whatever else is asked is refused in the shape of chat.
+_SURFACES: dict[str, Surface] = {"/v1/chat/completions": CHAT}
 
 
 def dsn_of(database: dict[str, Any]) -> str:
@@ -61,7 +65,7 @@ class Gateway:
         self._scribe: Scribe | None = None
         self._in_flight = 0
         self._routes: dict[tuple[str, str], Serve] = {
-            ("POST", "/v1/chat/completions"): chat_completions,
+            **{("POST", path): serve for path in _SURFACES},
             ("GET", "/v1/models"): _models,
             ("GET", "/health/live"): _live,
             ("GET", "/health/ready"): _ready,
@@ -116,7 +120,7 @@ class Gateway:
                 return
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        x = Exchange(scope, receive, send)
+        x = Exchange(scope, receive, send, _SURFACES.get(scope["path"], CHAT))
         self._in_flight += 1
         try:
             await self._serve(x)
@@ -135,9 +139,9 @@ class Gateway:
             self._in_flight -= 1
 
     async def _serve(self, x: Exchange) -> None:
-        serve = self._routes.get((x.method, x.path))
-        if serve is not None:
-            await serve(self, x)
+        answer = self._routes.get((x.method, x.path))
+        if answer is not None:
+            await answer(self, x)
         elif x.path in self._paths:
             raise ApiError("method_not_allowed", f"{x.path} does not answer {x.method}.")
         elif x.method == "GET" and x.path.startswith("/v1/models/"):
@@ -146,7 +150,7 @@ class Gateway:
             raise ApiError("not_found", f"There is nothing at {x.path[:100]!r}.")
 
     async def not_found(self, scope: Any, receive: Any, send: Any) -> None:
-        x = Exchange(scope, receive, send)
+        x = Exchange(scope, receive, send, CHAT)
         await x.refuse(ApiError("not_found", "This replica serves the live API only."))
 
     def current_snapshot(self) -> Snapshot:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import orjson
-
 _TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -71,17 +69,10 @@ class ApiError(Exception):
             made.append((b"retry-after", str(self.retry_after_s).encode()))
         return made
 
-    def body(
-        self, *, request_id: str, decision_id: str | None, extra: Mapping[str, object] | None = None
-    ) -> bytes:
-        """The error object with the four fields of the OpenAI schema, and our two ids."""
-        return orjson.dumps(
-            {"error": self.fields(request_id=request_id, decision_id=decision_id, extra=extra)}
-        )
-
     def fields(
         self, *, request_id: str, decision_id: str | None, extra: Mapping[str, object] | None = None
     ) -> dict[str, object]:
+        """The four fields of the OpenAI schema, and our two ids."""
         return {
             "message": self.message,
             "type": _TYPES.get(self.status, "server_error"),

@@ -10,10 +10,13 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from time import perf_counter, time
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from routing.gateway.errors import ApiError
 from routing.gateway.snapshot import ClientKey
+
+if TYPE_CHECKING:
+    from routing.gateway.surfaces.surface import Surface
 
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}\Z")
 _JSON = (b"content-type", b"application/json")
@@ -29,7 +32,11 @@ class ClientGone(Exception):  # noqa: N818
 
 class Exchange:
     def __init__(
-        self, scope: Mapping[str, Any], receive: Callable[[], Awaitable[Any]], send: Any
+        self,
+        scope: Mapping[str, Any],
+        receive: Callable[[], Awaitable[Any]],
+        send: Any,
+        surface: Surface,
     ) -> None:
         self.started = perf_counter()
         self.at = time()
@@ -37,6 +44,7 @@ class Exchange:
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.receive = receive
+        self.surface = surface
         self._send = send
         given = self.headers.get(b"x-request-id", b"")
         self.request_id = (
@@ -99,15 +107,12 @@ class Exchange:
 
     async def refuse(self, error: ApiError, extra: Mapping[str, object] | None = None) -> None:
         """Answer with an error object; inside a stream that has begun, as its last event."""
+        fields = error.fields(request_id=self.request_id, decision_id=self.decision_id, extra=extra)
         if self.has_started:
-            fields = error.body(
-                request_id=self.request_id, decision_id=self.decision_id, extra=extra
-            )
-            await self.write(b"data: " + fields + b"\n\n")
+            await self.write(self.surface.error_event(fields))
             await self.end()
             return
-        body = error.body(request_id=self.request_id, decision_id=self.decision_id, extra=extra)
-        await self.answer(error.status, body, error.headers())
+        await self.answer(error.status, self.surface.error(fields), error.headers())
 
     async def unless_gone(self, work: Coroutine[Any, Any, T]) -> T:
         """Await ``work``; when the client leaves first, cancel it and raise ClientGone.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from audit.payloads import SealedPayload
-from routing.gateway import chat
+from routing.gateway import asking, ends
 from routing.gateway.answers import STREAM_HEADERS, completion
 from routing.gateway.carry import Carrier
 from routing.gateway.errors import ApiError
@@ -80,7 +80,7 @@ async def serve(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
     try:
         if plan.request.is_stream:
             carrier.cause = "held"
-            chat.set_outcome(x, carrier, "held")
+            ends.set_outcome(x, carrier, "held")
             await x.begin(200, STREAM_HEADERS)
         hold = await x.unless_gone(_wait(gateway, x, plan, hold_ends))
     except ClientGone:
@@ -130,7 +130,7 @@ async def _make_candidate(gateway: Gateway, x: Exchange, carrier: Carrier) -> No
         return
     carrier.whole_answer = True
     try:
-        answer = await chat.complete_once(gateway, x, carrier, backend.name)
+        answer = await asking.for_whole(x, carrier, backend.name)
         text = answer["choices"][0].get("message", {}).get("content") or ""
     except ApiError:
         # The attempt and its problem are in the decision's terminal event.
@@ -153,16 +153,16 @@ async def _answer(gateway: Gateway, x: Exchange, carrier: Carrier, hold: holds.A
     }
     details = {"review": {"disposition": hold.disposition, "state": hold.state}}
     if hold.disposition == "answer":
-        await gateway.recorder.durable(chat.end(gateway, x, carrier, "completed", details=details))
+        await gateway.recorder.durable(ends.end(gateway, x, carrier, "completed", details=details))
         await _delivered(plan)
         carrier.cause = "held"
-        chat.set_outcome(x, carrier, "served")
+        ends.set_outcome(x, carrier, "served")
         gateway.metrics.served(plan, "served", x)
         answer = completion(plan, hold.text, finish_reason="stop", extra={"review": review})
-        await chat.deliver(x, plan, answer)
+        await ends.deliver(x, plan, answer)
     elif hold.disposition == "safe_default":
         await _delivered(plan)
-        await chat.serve_safe_default(gateway, x, carrier, {"review": review})
+        await ends.serve_safe_default(gateway, x, carrier, {"review": review})
     else:
         is_pending = hold.disposition == "pending"
         error = (
@@ -174,12 +174,12 @@ async def _answer(gateway: Gateway, x: Exchange, carrier: Carrier, hold: holds.A
         )
         outcome = "held" if is_pending else "refused"
         await gateway.recorder.durable(
-            chat.end(gateway, x, carrier, outcome, error_code=error.code, details=details)
+            ends.end(gateway, x, carrier, outcome, error_code=error.code, details=details)
         )
         if not is_pending:
             await _delivered(plan)
         carrier.cause = "held" if is_pending else "refused"
-        chat.set_outcome(x, carrier, outcome)
+        ends.set_outcome(x, carrier, outcome)
         gateway.metrics.served(plan, outcome, x)
         await x.refuse(error, {"review": review})
 

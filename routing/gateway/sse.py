@@ -57,6 +57,9 @@ class ChatStream:
             out = out.replace(theirs, ours)
         return out
 
+    def closing(self) -> bytes:
+        return b"data: [DONE]\n\n"
+
     def _event(self, event: bytes) -> bytes:
         if not event.startswith(b"data:"):
             # Comments keep a connection alive; ours are our own. Named events have a data line.

@@ -1,0 +1,130 @@
+"""Asks the backends for an answer, whole or as a stream, over retries and fallbacks.
+
+The commit point is here: what has been read before it is dropped when another backend takes over,
+and after it no other backend's words may follow.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from routing.adapters.problems import BadAnswer, UpstreamProblem
+from routing.gateway import ends
+from routing.gateway.answers import STREAM_HEADERS
+from routing.gateway.carry import Carrier, check_answer, usage_of
+from routing.gateway.errors import ApiError
+from routing.gateway.exchange import Exchange
+
+if TYPE_CHECKING:
+    from routing.gateway.application import Gateway
+
+
+def _estimated_in(carrier: Carrier) -> int:
+    return int(carrier.plan.facts.signals.get("prompt_tokens") or 0)  # type: ignore[call-overload]
+
+
+async def _next(carrier: Carrier, problem: UpstreamProblem) -> str:
+    if not carrier.attempts:
+        raise ApiError(
+            "upstream_timeout", "The deadline passed before a backend was called."
+        ) from None
+    return await carrier.after(problem)
+
+
+async def for_whole(x: Exchange, carrier: Carrier, first: str) -> dict[str, Any]:
+    """Carry a request whole, over retries and fallbacks; return the backend's checked answer."""
+    name = first
+    while True:
+        started = monotonic()
+        try:
+            adapter, clocks = await carrier.begin(name)
+            reply = await adapter.send(
+                "/chat/completions",
+                carrier.body_for(carrier.current.backend),
+                clocks=clocks,
+                request_id=x.request_id,
+            )
+            answer = check_answer(reply.body)
+        except UpstreamProblem as problem:
+            name = await _next(carrier, problem)
+        else:
+            carrier.current.upstream_id = reply.upstream_id
+            carrier.current.usage = usage_of(
+                answer.get("usage"),
+                estimated_in=_estimated_in(carrier),
+                estimated_out=len(reply.body) // 4,
+            )
+            carrier.succeeded()
+            answer["model"] = carrier.plan.request.model
+            return answer
+        finally:
+            x.upstream_s += monotonic() - started
+
+
+async def for_stream(gateway: Gateway, x: Exchange, carrier: Carrier, first: str) -> None:
+    """Carry a stream, over retries and fallbacks until its first word, and end it."""
+    name = first
+    while True:
+        try:
+            await _stream_once(gateway, x, carrier, name)
+            return
+        except UpstreamProblem as problem:
+            if x.has_started:
+                carrier.note(problem)
+                raise ApiError(
+                    "upstream_error", "The backend broke off in the middle of its answer."
+                ) from None
+            name = await _next(carrier, problem)
+
+
+async def _stream_once(gateway: Gateway, x: Exchange, carrier: Carrier, name: str) -> None:
+    plan = carrier.plan
+    started = monotonic()
+    adapter, clocks = await carrier.begin(name)
+    attempt = carrier.current
+    events = x.surface.reader(plan, attempt.backend)
+    body = carrier.body_for(attempt.backend)
+    buffered: list[bytes] = []
+    try:
+        async with adapter.stream(
+            "/chat/completions", body, clocks=clocks, request_id=x.request_id
+        ) as chunks:
+            async for chunk in chunks:
+                passed = events.feed(chunk)
+                if x.has_started:
+                    if passed:
+                        await x.write(passed)
+                    continue
+                buffered.append(passed)
+                if events.has_content:
+                    attempt.first_byte_s = monotonic() - attempt.started
+                    x.upstream_s += monotonic() - started
+                    await _commit(gateway, x, carrier)
+                    started = monotonic()
+                    await x.write(b"".join(buffered))
+    finally:
+        attempt.usage = usage_of(
+            events.usage,
+            estimated_in=_estimated_in(carrier),
+            estimated_out=events.events,
+        )
+        x.upstream_s += monotonic() - started
+    if not events.has_finished:
+        raise BadAnswer("The stream ended without a finish reason.")
+    if not x.has_started:
+        await _commit(gateway, x, carrier)
+        await x.write(b"".join(buffered))
+    carrier.succeeded()
+    text = "".join(events.text).encode()
+    await gateway.recorder.durable(ends.completed(gateway, x, carrier, text, {}))
+    gateway.metrics.served(plan, "served", x)
+    await x.write(events.closing())
+    await x.end()
+
+
+async def _commit(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
+    """The commit point: the decision is durable, the backend settled, the first byte may leave."""
+    await gateway.recorder.durable(carrier.made)
+    ends.set_outcome(x, carrier, "served")
+    await x.begin(200, STREAM_HEADERS)

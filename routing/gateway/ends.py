@@ -1,0 +1,99 @@
+"""How a request ends: its one terminal event, the headers that state it, and the last answer.
+
+No answer ends before its terminal event is durable.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from routing.gateway.answers import STREAM_HEADERS, completion
+from routing.gateway.carry import Carrier
+from routing.gateway.errors import ApiError
+from routing.gateway.exchange import Exchange
+from routing.gateway.planning import Plan
+from routing.gateway.recorder import Ticket
+
+if TYPE_CHECKING:
+    from routing.gateway.application import Gateway
+
+
+def end(gateway: Gateway, x: Exchange, carrier: Carrier, outcome: str, **details: Any) -> Ticket:
+    """Seal and queue the terminal event; await the ticket before the answer's end."""
+    return gateway.recorder.put(
+        gateway.scribe.ended(x, carrier.plan, outcome, attempts=carrier.attempts, **details)
+    )
+
+
+def completed(
+    gateway: Gateway, x: Exchange, carrier: Carrier, text: bytes, details: dict[str, Any]
+) -> Ticket:
+    """The terminal event of a served answer, with what the route keeps of the answer's text."""
+    kept = gateway.scribe.kept(carrier.plan, "answer", text) if text else None
+    event = gateway.scribe.ended(
+        x,
+        carrier.plan,
+        "completed",
+        attempts=carrier.attempts,
+        details={**details, "output": {"bytes": len(text), "commitment": kept and kept.commitment}},
+    )
+    return gateway.recorder.put(event, payloads=[kept] if kept else ())
+
+
+async def refuse(
+    gateway: Gateway, x: Exchange, carrier: Carrier, error: ApiError, outcome: str
+) -> None:
+    ticket = end(
+        gateway,
+        x,
+        carrier,
+        outcome,
+        error_code=error.code,
+        details={"reason": getattr(error, "reason", "")},
+    )
+    try:
+        await gateway.recorder.durable(ticket)
+    except ApiError as unavailable:
+        error = unavailable
+    set_outcome(x, carrier, outcome)
+    gateway.metrics.served(carrier.plan, outcome, x)
+    await x.refuse(error)
+
+
+def set_outcome(x: Exchange, carrier: Carrier, outcome: str) -> None:
+    backend = carrier.current.backend if carrier.attempts else None
+    x.facts += [
+        (b"x-signalbox-outcome", outcome.encode()),
+        (b"x-signalbox-attempts", str(len(carrier.attempts)).encode()),
+        (b"x-signalbox-cause", carrier.cause.encode()),
+    ]
+    if backend is not None:
+        x.facts += [
+            (b"x-signalbox-backend", backend.name.encode()),
+            (b"x-signalbox-tier", backend.tier.encode()),
+        ]
+
+
+async def serve_safe_default(
+    gateway: Gateway, x: Exchange, carrier: Carrier, extra: dict[str, object] | None = None
+) -> None:
+    """Answer with the policy's own text: a complete answer, or the same as a stream."""
+    plan = carrier.plan
+    safe = plan.decision.safe_default
+    await gateway.recorder.durable(end(gateway, x, carrier, "safe_default"))
+    carrier.cause = "safe_default"
+    set_outcome(x, carrier, "safe_default")
+    gateway.metrics.served(plan, "safe_default", x)
+    answer = completion(plan, safe.text, finish_reason=safe.finish_reason, extra=extra)
+    await deliver(x, plan, answer)
+
+
+async def deliver(x: Exchange, plan: Plan, answer: dict[str, Any]) -> None:
+    """Give the client a chat completion in the shape and the way that it asked for."""
+    if not plan.request.is_stream:
+        await x.answer(200, x.surface.whole(plan, answer))
+        return
+    if not x.has_started:
+        await x.begin(200, STREAM_HEADERS)
+    await x.write(x.surface.replayed(plan, answer))
+    await x.end()

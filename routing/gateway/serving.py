@@ -1,0 +1,105 @@
+"""Serves one request: decide, record, carry, answer. Their order is the product's promise.
+
+``decision.made`` is durable before any byte goes to a public backend and before the first byte of
+an answer; exactly one terminal event is durable before the answer's end. Every surface comes
+through here.
+"""
+
+from __future__ import annotations
+
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from routing.gateway import asking, ends, held, keys
+from routing.gateway.answers import decision_headers, rate_headers
+from routing.gateway.carry import Blocked, Carrier
+from routing.gateway.errors import ApiError
+from routing.gateway.exchange import ClientGone, Exchange
+from routing.gateway.parse import read_body
+from routing.gateway.planning import Plan, plan
+from routing.gateway.recorder import Ticket
+
+if TYPE_CHECKING:
+    from routing.gateway.application import Gateway
+
+
+async def serve(gateway: Gateway, x: Exchange) -> None:
+    """Serve one request. Raises ApiError only before a decision exists; then it answers itself."""
+    snapshot = gateway.current_snapshot()
+    x.key = keys.authenticate(x.headers, snapshot, time())
+    x.facts += rate_headers(x.key, gateway.rate_limits.take(x.key, monotonic()))
+    gateway.recorder.check()
+    request = x.surface.read(await read_body(x.receive, limit=gateway.body_limit))
+    made_plan = plan(x, request, x.key, gateway.replica, snapshot)
+    ticket = record(gateway, x, made_plan)
+    carrier = Carrier(
+        replica=gateway.replica,
+        recorder=gateway.recorder,
+        plan=made_plan,
+        made=ticket,
+        request_id=x.request_id,
+    )
+    await carry_out(gateway, x, carrier)
+
+
+def record(gateway: Gateway, x: Exchange, plan: Plan) -> Ticket:
+    """Queue the decision with all that is written in its commit, and state it in the headers."""
+    sealed = gateway.scribe.request_payload(plan)
+    action = plan.decision.action
+    ticket = gateway.recorder.put(
+        gateway.scribe.made(x, plan, sealed),
+        payloads=[sealed] if sealed is not None else (),
+        hold=held.hold_row(x, plan, sealed) if sealed and action == "hold" else None,
+        may_linger=action == "route",
+    )
+    x.decision_id = str(plan.decision_id)
+    x.facts += decision_headers(plan)
+    return ticket
+
+
+async def carry_out(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
+    """Do what was decided, and give it its one end whatever happens."""
+    plan = carrier.plan
+    try:
+        match plan.decision.action:
+            case "route" if plan.request.is_stream:
+                await x.unless_gone(asking.for_stream(gateway, x, carrier, plan.target))
+            case "route":
+                await _send(gateway, x, carrier)
+            case "hold":
+                await held.serve(gateway, x, carrier)
+            case "safe_default":
+                await ends.serve_safe_default(gateway, x, carrier)
+            case _:
+                refusal = ApiError("refused", plan.decision.sentence)
+                await ends.refuse(gateway, x, carrier, refusal, "refused")
+    except ApiError as error:
+        outcome = "blocked" if isinstance(error, Blocked) else "failed"
+        await ends.refuse(gateway, x, carrier, error, outcome)
+    except ClientGone:
+        carrier.abandoned()
+        ends.end(gateway, x, carrier, "aborted", error_code="client_gone")
+        gateway.metrics.served(plan, "aborted", x)
+    except Exception:
+        gateway.log.exception("A request failed in the router itself.")
+        error = ApiError("internal_error", "The router failed; the request id finds it.")
+        await ends.refuse(gateway, x, carrier, error, "failed")
+
+
+async def _send(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
+    plan = carrier.plan
+    answer = await x.unless_gone(asking.for_whole(x, carrier, plan.target))
+    text = orjson.dumps(answer["choices"]) if plan.route.capture != "none" else b""
+    # One commit may hold both; the decision is durable no later than its end.
+    await gateway.recorder.durable(
+        ends.completed(gateway, x, carrier, text, {"finish_reason": _finish_reason(answer)})
+    )
+    ends.set_outcome(x, carrier, "served")
+    gateway.metrics.served(plan, "served", x)
+    await x.answer(200, x.surface.whole(plan, answer))
+
+
+def _finish_reason(answer: dict[str, Any]) -> str:
+    return str(answer["choices"][0].get("finish_reason") or "")[:32]

@@ -1,0 +1,67 @@
+"""What an API that clients speak is made of: how it reads, answers, streams and refuses.
+
+Carrying, recording and holding are the same for all and know nothing of shapes. What is common is
+the chat completion: a surface turns its request into one, and the backend's answer back.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import orjson
+
+from routing.gateway.parse import ChatRequest
+from routing.gateway.planning import Plan
+from routing.gateway.snapshot import LiveBackend
+
+
+class StreamReader(Protocol):
+    """One attempt's stream: takes the backend's bytes, gives what may go to the client.
+
+    A fresh one each time, so that nothing leaks between two backends.
+    """
+
+    has_content: bool
+    has_finished: bool
+    usage: dict[str, Any] | None
+    text: list[str]
+    events: int
+
+    def feed(self, data: bytes) -> bytes:
+        """Raises BadAnswer for an error inside the stream, or for what is no event stream."""
+        ...
+
+    def closing(self) -> bytes:
+        """The events after the last word, sent once the outcome is recorded."""
+        ...
+
+
+class Surface:
+    """Defaults are those of OpenAI's chat API."""
+
+    # Keeps proxies from closing a connection on which nothing is said for a while.
+    keep_alive = b": waiting\n\n"
+
+    def read(self, body: bytes) -> ChatRequest:
+        """Read a request strictly; raises ApiError 400 for what is not one."""
+        raise NotImplementedError
+
+    def whole(self, plan: Plan, answer: dict[str, Any]) -> bytes:
+        """Write a whole answer from a chat completion."""
+        raise NotImplementedError
+
+    def reader(self, plan: Plan, backend: LiveBackend) -> StreamReader:
+        """A reader for one attempt's stream."""
+        raise NotImplementedError
+
+    def replayed(self, plan: Plan, answer: dict[str, Any]) -> bytes:
+        """Write a whole answer as an event stream, its end included."""
+        raise NotImplementedError
+
+    def error(self, fields: dict[str, object]) -> bytes:
+        """Write an error's fields as the body of a refusal."""
+        return orjson.dumps({"error": fields})
+
+    def error_event(self, fields: dict[str, object]) -> bytes:
+        """Write an error as the last event of a stream that has begun."""
+        return b"data: " + self.error(fields) + b"\n\n"
