@@ -15,11 +15,12 @@ check() {
 # A lock that names a host would bind every installation to it, past the company's own mirror.
 locks_name_no_host() {
     ! grep -nE '://|^ *--(extra-)?index-url|^ *--find-links|^ *--trusted-host| @ ' \
-        requirements.lock requirements-dev.lock requirements-boot.lock
+        requirements.lock requirements-dev.lock requirements-boot.lock tests/clients/*.lock
 }
 
 every_pin_has_a_hash() {
-    "$python" - requirements.lock requirements-dev.lock requirements-boot.lock <<'PY'
+    "$python" - requirements.lock requirements-dev.lock requirements-boot.lock \
+        tests/clients/*.lock <<'PY'
 import pathlib, re, sys
 bad = []
 for name in sys.argv[1:]:
