@@ -6,37 +6,20 @@ It carries bytes. It does not decide, retry or record; it turns every failure in
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from time import time
-from typing import Any
+from types import TracebackType
 
-import aiohttp
-
-from routing.adapters.egress import AddressNotAllowed, Guard, connector
-from routing.adapters.problems import (
-    BadAnswer,
-    BadStatus,
-    Forbidden,
-    TooSlow,
-    Unreachable,
-    UpstreamProblem,
-)
+from routing.adapters.connection import Clocks, Connection
+from routing.adapters.egress import Guard
+from routing.adapters.pool import Pool
+from routing.adapters.problems import BadAnswer, BadStatus, UpstreamProblem
 
 ANSWER_LIMIT = 8 * 1024 * 1024
 _ERROR_LIMIT = 16 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clocks:
-    """Seconds. ``first_byte_s`` runs until the answer's headers, ``idle_s`` between two reads."""
-
-    connect_s: float = 3.0
-    first_byte_s: float
-    idle_s: float
-    total_s: float
+_NO_HEADER = re.compile(r"[^\x20-\x7e]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +28,7 @@ class Reply:
     upstream_id: str
 
 
-def _retry_after_s(value: str | None) -> float | None:
+def _retry_after_s(value: str) -> float | None:
     if not value:
         return None
     try:
@@ -63,114 +46,129 @@ class OpenAICompatible:
         self, *, name: str, base_url: str, secret: str, guard: Guard, max_in_flight: int
     ) -> None:
         self.name = name
-        self._base = base_url.rstrip("/")
-        self._guard = guard
-        self._limit = max_in_flight
-        self._headers = {
+        self._pool = Pool(name=name, base_url=base_url, guard=guard, limit=max_in_flight)
+        fields = {
+            "host": self._pool.host_header,
             "content-type": "application/json",
+            "accept": "*/*",
             "accept-encoding": "identity",
             "user-agent": "signalbox",
-            **({"authorization": f"Bearer {secret}"} if secret else {}),
+            # A secret that no header can carry authorises nothing: the backend will say so.
+            **({"authorization": f"Bearer {_NO_HEADER.sub('', secret)}"} if secret else {}),
         }
-        self._session: aiohttp.ClientSession | None = None
-
-    def _client(self) -> aiohttp.ClientSession:
-        # Made on first use: the session belongs to the running loop.
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=connector(self._guard, limit=self._limit),
-                auto_decompress=False,
-                trust_env=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                read_bufsize=2**17,
-            )
-        return self._session
+        self._fields = "".join(f"{key}: {value}\r\n" for key, value in fields.items())
+        self._heads: dict[str, bytes] = {}
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        self._pool.close()
 
-    @asynccontextmanager
-    async def _posted(
-        self, path: str, body: bytes, clocks: Clocks, request_id: str
-    ) -> AsyncIterator[Any]:
-        timeout = aiohttp.ClientTimeout(
-            total=clocks.total_s, sock_connect=clocks.connect_s, sock_read=clocks.idle_s
+    def _request(self, path: str, body: bytes, request_id: str) -> bytes:
+        head = self._heads.get(path)
+        if head is None:
+            line = f"POST {self._pool.path}{path} HTTP/1.1\r\n"
+            head = self._heads[path] = f"{line}{self._fields}x-request-id: ".encode("latin-1")
+        if not request_id.isprintable() or not request_id.isascii():
+            request_id = _NO_HEADER.sub("", request_id)
+        return b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (
+            head,
+            request_id.encode(),
+            len(body),
+            body,
         )
-        try:
-            call = self._client().post(
-                self._base + path,
-                data=body,
-                headers={**self._headers, "x-request-id": request_id},
-                timeout=timeout,
-                allow_redirects=False,
+
+    def _check(self, connection: Connection, body: bytes) -> None:
+        headers = connection.headers
+        if connection.status != 200:
+            raise BadStatus(
+                body[:_ERROR_LIMIT].decode("utf-8", "replace"),
+                status=connection.status,
+                retry_after_s=_retry_after_s(headers.get(b"retry-after", b"").decode("latin-1")),
             )
-            if clocks.first_byte_s < clocks.total_s:
-                response = await asyncio.wait_for(call, clocks.first_byte_s)
-            else:
-                response = await call
-        except TimeoutError as problem:
-            raise TooSlow(f"{self.name} did not answer in time") from problem
-        except aiohttp.ClientConnectorError as problem:
-            if isinstance(problem.os_error, AddressNotAllowed):
-                raise Forbidden(str(problem.os_error)) from problem
-            raise Unreachable(f"{self.name} cannot be reached") from problem
-        except (aiohttp.ClientError, OSError) as problem:
-            raise Unreachable(f"{self.name} broke the connection") from problem
-        try:
-            if response.status != 200:
-                await self._fail(response)
-            yield response
-        except TimeoutError as problem:
-            raise TooSlow(f"{self.name} stopped in the middle of its answer") from problem
-        except aiohttp.ClientError as problem:
-            raise BadAnswer(f"{self.name} broke off in the middle of its answer") from problem
-        finally:
-            # Not released to the pool unless it was read to its end; then this is a no-op.
-            response.close() if not response.content.at_eof() else response.release()
-
-    async def _fail(self, response: aiohttp.ClientResponse) -> None:
-        text = (await response.content.read(_ERROR_LIMIT)).decode("utf-8", "replace")
-        raise BadStatus(
-            text,
-            status=response.status,
-            retry_after_s=_retry_after_s(response.headers.get("retry-after")),
-        )
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            raise BadAnswer(f"{self.name} sent a compressed answer that was not asked for")
 
     async def send(self, path: str, body: bytes, *, clocks: Clocks, request_id: str) -> Reply:
         """Post ``body`` and read the whole answer, at most ``ANSWER_LIMIT`` bytes.
 
         Raises UpstreamProblem and nothing else.
         """
-        async with self._posted(path, body, clocks, request_id) as response:
-            if response.headers.get("content-encoding", "identity") != "identity":
-                raise BadAnswer(f"{self.name} sent a compressed answer that was not asked for")
-            if (response.content_length or 0) > ANSWER_LIMIT:
-                raise BadAnswer(f"{self.name} sent more than {ANSWER_LIMIT} bytes")
-            if response.content_length is not None:
-                answer = await response.read()
-            else:
-                answer = await self._bounded(response)
-            return Reply(body=answer, upstream_id=response.headers.get("x-request-id", "")[:128])
+        since = asyncio.get_running_loop().time()
+        connection = await self._pool.take(clocks)
+        try:
+            request = self._request(path, body, request_id)
+            connection.ask(request, clocks, since=since, whole_up_to=ANSWER_LIMIT)
+            answer = await connection.whole()
+            self._check(connection, answer)
+            upstream_id = connection.headers.get(b"x-request-id", b"")[:128].decode("latin-1")
+            return Reply(body=answer, upstream_id=upstream_id)
+        finally:
+            self._pool.release(connection)
 
-    async def _bounded(self, response: aiohttp.ClientResponse) -> bytes:
-        parts, size = [], 0
-        async for part in response.content.iter_any():
-            size += len(part)
-            if size > ANSWER_LIMIT:
-                raise BadAnswer(f"{self.name} sent more than {ANSWER_LIMIT} bytes")
-            parts.append(part)
-        return b"".join(parts)
-
-    @asynccontextmanager
-    async def stream(
-        self, path: str, body: bytes, *, clocks: Clocks, request_id: str
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Post ``body`` and yield an iterator over the raw bytes of the event stream."""
-        async with self._posted(path, body, clocks, request_id) as response:
-            if not response.headers.get("content-type", "").startswith("text/event-stream"):
-                raise BadAnswer(f"{self.name} answered a stream request without an event stream")
-            yield response.content.iter_any()
+    def stream(self, path: str, body: bytes, *, clocks: Clocks, request_id: str) -> Stream:
+        """Post ``body``; the answer is an asynchronous context that yields the raw bytes."""
+        return Stream(self, self._request(path, body, request_id), clocks)
 
 
-__all__ = ["Clocks", "OpenAICompatible", "Reply", "UpstreamProblem"]
+class Stream:
+    """A streamed answer: entering it waits for the headers, iterating gives bytes as they come.
+
+    Leaving it before the end closes the connection, so that the backend stops its work.
+    """
+
+    __slots__ = ("_adapter", "_clocks", "_connection", "_request")
+
+    def __init__(self, adapter: OpenAICompatible, request: bytes, clocks: Clocks) -> None:
+        self._adapter = adapter
+        self._request = request
+        self._clocks = clocks
+        self._connection: Connection | None = None
+
+    async def __aenter__(self) -> Stream:
+        adapter = self._adapter
+        since = asyncio.get_running_loop().time()
+        connection = await adapter._pool.take(self._clocks)
+        try:
+            connection.ask(self._request, self._clocks, since=since)
+            await connection.head()
+            if connection.status != 200:
+                adapter._check(connection, await _some(connection))
+            adapter._check(connection, b"")
+            if not connection.headers.get(b"content-type", b"").startswith(b"text/event-stream"):
+                raise BadAnswer(f"{adapter.name} answered a stream request without an event stream")
+        except BaseException:
+            adapter._pool.release(connection)
+            raise
+        self._connection = connection
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._connection is not None:
+            self._adapter._pool.release(self._connection)
+            self._connection = None
+
+    def __aiter__(self) -> Stream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._connection is None:
+            raise StopAsyncIteration
+        data = await self._connection.read()
+        if not data:
+            raise StopAsyncIteration
+        return data
+
+
+async def _some(connection: Connection) -> bytes:
+    """The beginning of an error's text."""
+    text = b""
+    while len(text) < _ERROR_LIMIT and (part := await connection.read()):
+        text += part
+    return text
+
+
+__all__ = ["Clocks", "OpenAICompatible", "Reply", "Stream", "UpstreamProblem"]
