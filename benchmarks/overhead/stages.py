@@ -41,7 +41,7 @@ STEPS = (
     "routing.engine.signals:has_code",
     "routing.engine.signals:token_estimate",
     "routing.engine.registry:Registry.admit",
-    "routing.gateway.planning:classifier.score",
+    "routing.gateway.scoring:Scoring.score",
     "routing.engine.classifier:features_of",
     "routing.engine.classifier:Scored.top_contributions",
     "routing.gateway.planning:decide",

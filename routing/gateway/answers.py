@@ -27,7 +27,7 @@ def decision_headers(plan: Plan) -> Headers:
         (b"x-signalbox-policy", plan.route.policy_label.encode()),
         (b"x-signalbox-policy-digest", plan.route.policy_digest.encode()),
         (b"x-signalbox-rule", plan.decision.rule.encode("ascii", "replace")),
-        (b"x-signalbox-sticky", b"none"),
+        (b"x-signalbox-sticky", plan.turn.state.encode() if plan.turn else b"none"),
     ]
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from routing.adapters.problems import BadAnswer, UpstreamProblem
+from routing.adapters.problems import BadAnswer, TooSlow, UpstreamProblem
 from routing.gateway import ends
 from routing.gateway.answers import STREAM_HEADERS
-from routing.gateway.carry import Carrier, check_answer, usage_of
+from routing.gateway.attempts import check_answer, usage_of
+from routing.gateway.carry import Carrier
 from routing.gateway.errors import ApiError
 from routing.gateway.exchange import Exchange
 
@@ -90,19 +91,23 @@ async def _stream_once(gateway: Gateway, x: Exchange, carrier: Carrier, name: st
         async with adapter.stream(
             "/chat/completions", body, clocks=clocks, request_id=x.request_id
         ) as chunks:
-            async for chunk in chunks:
-                passed = events.feed(chunk)
-                if x.has_started:
-                    if passed:
-                        await x.write(passed)
-                    continue
-                buffered.append(passed)
-                if events.has_content:
-                    attempt.first_byte_s = monotonic() - attempt.started
-                    x.upstream_s += monotonic() - started
-                    await _commit(gateway, x, carrier)
-                    started = monotonic()
-                    await x.write(b"".join(buffered))
+            async with carrier.first_content_clock() as clock:
+                async for chunk in chunks:
+                    passed = events.feed(chunk)
+                    if x.has_started:
+                        if passed:
+                            await x.write(passed)
+                        continue
+                    buffered.append(passed)
+                    if events.has_content:
+                        clock.reschedule(None)
+                        attempt.first_byte_s = monotonic() - attempt.started
+                        x.upstream_s += monotonic() - started
+                        await _commit(gateway, x, carrier)
+                        started = monotonic()
+                        await x.write(b"".join(buffered))
+    except TimeoutError:
+        raise TooSlow("The stream began without a word in time.") from None
     finally:
         attempt.usage = usage_of(
             events.usage,

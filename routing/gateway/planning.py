@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import monotonic, time
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from django.conf import settings
 
 from audit.ids import uuid7
-from routing.engine import classifier, signals
+from routing.engine import signals
 from routing.engine.decide import CompiledPolicy, decide
 from routing.engine.registry import FIRST_REGISTRY
 from routing.engine.types import BackendFacts, Decision, Facts, HoldTerms, SignalValue
@@ -24,6 +24,8 @@ from routing.gateway.errors import ApiError
 from routing.gateway.exchange import Exchange
 from routing.gateway.parse import ChatRequest
 from routing.gateway.replica import Replica
+from routing.gateway.scoring import Scoring
+from routing.gateway.sessions import Turn, classified_in
 from routing.gateway.snapshot import ClientKey, LiveRoute, Snapshot
 
 _CLIENT_MARGIN_S = 3.0
@@ -46,6 +48,7 @@ class Plan:
     deadline: float
     deadline_at: datetime
     contributions: tuple[tuple[str, str], ...]
+    turn: Turn | None = None
 
     @property
     def target(self) -> str:
@@ -118,10 +121,19 @@ def _needs(request: ChatRequest, measured: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(needs)
 
 
-def _in_rollout(route: LiveRoute, unit: str) -> bool:
+def _in_rollout(route: LiveRoute, key: ClientKey, session: str, request: ChatRequest) -> bool:
+    """Whether this session, or this conversation, is in the share that the policy decides.
+
+    The place of a unit depends on the route alone: a larger share adds units and moves nobody back.
+    """
     if route.rollout_pct >= 100:
         return True
-    seed = f"rollout:{route.policy_label}:{unit}".encode()
+    unit = session
+    if not unit:
+        # A conversation keeps its beginning while it grows.
+        asked = next((m.get("content") for m in request.messages if m.get("role") == "user"), "")
+        unit = f"{key.public_id}:{asked}"
+    seed = f"rollout:{route.slug}:{unit}".encode()
     return int.from_bytes(hashlib.sha256(seed).digest()[:8]) / 2**64 < route.rollout_pct / 100
 
 
@@ -131,10 +143,41 @@ def _session(x: Exchange, key: ClientKey) -> str:
     return hashlib.sha256(f"{key.public_id}:{given}".encode()).hexdigest()[:24] if given else ""
 
 
+def _turn(route: LiveRoute, session: str, data_class: str, replica: Replica) -> Turn | None:
+    """What is remembered of this session, where the policy lets sessions keep their tier."""
+    terms = route.policy.policy.session if route.policy else None
+    if not session or terms is None or not terms.sticky:
+        return None
+    now, sessions = monotonic(), replica.sessions
+    key = (session, route.policy_label, data_class)
+    before = sessions.find(key, now, terms.ttl_s)
+    why = ""
+    if before is None:
+        others = (one for one in settings.DATA_CLASSES if one != data_class)
+        if any(sessions.find((*key[:2], one), now, terms.ttl_s) for one in others):
+            why = "data_class"
+    return Turn(sessions=sessions, key=key, terms=terms, before=before, now=now, why=why)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """The signals and what the score is made of; what cannot be measured is absent."""
+
+    signals: dict[str, SignalValue]
+    contributions: tuple[tuple[str, str], ...] = ()
+    classifier_failed: bool = False
+
+
 def _measure(
-    x: Exchange, request: ChatRequest, key: ClientKey, data_class: str, route: LiveRoute
-) -> tuple[dict[str, SignalValue], tuple[tuple[str, str], ...]]:
-    """The signals, and what the score is made of; what cannot be measured is absent."""
+    x: Exchange,
+    request: ChatRequest,
+    key: ClientKey,
+    data_class: str,
+    *,
+    route: LiveRoute,
+    turn: Turn | None,
+    scoring: Scoring,
+) -> _Measured:
     registry = route.policy.registry if route.policy else FIRST_REGISTRY
     text = signals.read_request(request.fields)
     measured = signals.measure(
@@ -146,11 +189,18 @@ def _measure(
         registry=registry,
     )
     measured["data_class"] = data_class
-    scored = classifier.score(route.scorer, text, measured) if route.scorer else None
-    if scored is None:
-        return measured, ()
-    measured.update(scored.as_signals())
-    return measured, scored.top_contributions()
+    if route.scorer is None:
+        return _Measured(signals=measured, classifier_failed=True)
+    scored, has_failed = scoring.score(route.scorer, text, measured)
+    if scored is not None:
+        measured.update(scored.as_signals())
+        if turn is not None:
+            turn.classified = classified_in(measured)
+        return _Measured(signals=measured, contributions=scored.top_contributions())
+    if turn is not None and turn.before is not None and not has_failed:
+        # Nothing to weigh in this turn: the conversation's own classification goes on.
+        measured.update(turn.before.classified)
+    return _Measured(signals=measured, classifier_failed=has_failed)
 
 
 def plan(
@@ -163,26 +213,27 @@ def plan(
             "policy_unavailable", f"The route {route.slug!r} has no active policy version."
         )
     data_class = _data_class(x, route, key)
-    measured, contributions = _measure(x, request, key, data_class, route)
     session = _session(x, key)
+    turn = _turn(route, session, data_class, replica) if session else None
+    found = _measure(x, request, key, data_class, route=route, turn=turn, scoring=replica.scoring)
     facts = Facts(
-        signals=measured,
+        signals=found.signals,
         data_class=data_class,
         now_s=int(time()),
-        needs=_needs(request, measured),
+        needs=_needs(request, found.signals),
         output_tokens=request.output_tokens,
         pin=pin,
         boundary_ceiling=key.boundary_ceiling,
-        sticky_tier=None,
-        in_rollout=_in_rollout(route, session or key.public_id),
+        sticky_tier=turn.tier if turn else None,
+        in_rollout=_in_rollout(route, key, session, request),
         baseline=route.baseline,
         killed=snapshot.killed_for(route.slug),
-        classifier_failed=route.scorer is None,
-        failed_signals=signals.unmeasured(measured),
+        classifier_failed=found.classifier_failed,
+        failed_signals=signals.unmeasured(found.signals),
         capped_rules=replica.hold_caps.used_up(route.slug, route.hold_caps),
     )
     backends = replica.backend_facts(snapshot, key)
-    decision = decide(route.policy, facts, backends)
+    decision, facts = _decide(route.policy, facts, backends, turn)
     replica.hold_caps.note(route.slug, decision.rule if decision.action == "hold" else None)
     wait_s = decision.limits.deadline_ms / 1000
     if (client_s := x.client_wait_s()) is not None:
@@ -200,5 +251,26 @@ def plan(
         session=session,
         deadline=monotonic() + wait_s - x.elapsed_s(),
         deadline_at=datetime.fromtimestamp(x.at + wait_s, UTC),
-        contributions=contributions,
+        contributions=found.contributions,
+        turn=turn,
     )
+
+
+def _decide(
+    policy: CompiledPolicy,
+    facts: Facts,
+    backends: Mapping[str, BackendFacts],
+    turn: Turn | None,
+) -> tuple[Decision, Facts]:
+    """Decide; again without the session's memory where a rule raised the data class above it."""
+    decision = decide(policy, facts, backends)
+    if turn is None:
+        return decision, facts
+    before = turn.before
+    if before is not None and before.data_class != decision.data_class:
+        turn.before, turn.why = None, "data_class"
+        facts = replace(facts, sticky_tier=None)
+        decision = decide(policy, facts, backends)
+        turn.state = "bypass"
+    turn.judge(decision, facts)
+    return decision, facts

@@ -16,7 +16,7 @@ import orjson
 from audit import payloads, sealing
 from audit.actors import Actor
 from routing.engine.types import BackendFacts
-from routing.gateway.carry import Attempt
+from routing.gateway.attempts import Attempt
 from routing.gateway.exchange import Exchange
 from routing.gateway.planning import Plan
 from routing.services import replay
@@ -85,6 +85,8 @@ class Scribe:
             "contributions": [list(pair) for pair in plan.contributions],
             "decision": sealing.NoFloats(decision.as_json()),
         }
+        if plan.turn is not None:
+            details["sticky"] = plan.turn.as_json()
         return self._writer.seal(
             "decision.made",
             event_id=plan.decision_id,

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,8 +25,11 @@ from django.db import DatabaseError, close_old_connections
 from routing.adapters.egress import Guard
 from routing.adapters.openai_compatible import OpenAICompatible
 from routing.engine.types import BackendFacts
-from routing.gateway.breaker import Breaker
+from routing.gateway.breaker import Breaker, RetryBudget
 from routing.gateway.caps import HoldCaps
+from routing.gateway.latencies import Latencies
+from routing.gateway.scoring import Scoring
+from routing.gateway.sessions import Sessions
 from routing.gateway.snapshot import ClientKey, Snapshot, compile_snapshot
 from routing.services import health, secrets, snapshots
 
@@ -63,11 +66,15 @@ class Replica:
         self._adapters: dict[str, OpenAICompatible] = {}
         self._made_from: dict[str, tuple[str, str, int]] = {}
         self._breakers: dict[str, Breaker] = {}
+        self._retries: dict[str, RetryBudget] = {}
         self._unhealthy: frozenset[str] = frozenset()
         self._facts: dict[tuple[str, ...], dict[str, BackendFacts]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
         self.hold_caps = HoldCaps()
+        self.latencies = Latencies()
+        self.sessions = Sessions()
+        self.scoring = Scoring()
 
     async def start(self) -> None:
         """Load a snapshot from the database, or from disk when there is none; then follow."""
@@ -89,7 +96,19 @@ class Replica:
         return self._adapters[name]
 
     def breaker(self, name: str) -> Breaker:
-        return self._breakers.setdefault(name, Breaker())
+        found = self._breakers.get(name)
+        if found is None:
+            found = self._breakers[name] = Breaker()
+        return found
+
+    def breakers(self) -> Collection[Breaker]:
+        return self._breakers.values()
+
+    def retries(self, name: str) -> RetryBudget:
+        found = self._retries.get(name)
+        if found is None:
+            found = self._retries[name] = RetryBudget()
+        return found
 
     def backend_facts(self, snapshot: Snapshot, key: ClientKey) -> dict[str, BackendFacts]:
         """The engine's view of every backend now: registered facts, health, breaker."""

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from routing.gateway import asking, ends, held, keys
+from routing.gateway import asking, ends, held, keys, refusals
 from routing.gateway.answers import decision_headers, rate_headers
-from routing.gateway.carry import Blocked, Carrier
+from routing.gateway.carry import Carrier
 from routing.gateway.errors import ApiError
 from routing.gateway.exchange import ClientGone, Exchange
 from routing.gateway.parse import read_body
 from routing.gateway.planning import Plan, plan
 from routing.gateway.recorder import Ticket
+from routing.gateway.refusals import Blocked
 
 if TYPE_CHECKING:
     from routing.gateway.application import Gateway
@@ -73,8 +74,8 @@ async def carry_out(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
             case "safe_default":
                 await ends.serve_safe_default(gateway, x, carrier)
             case _:
-                refusal = ApiError("refused", plan.decision.sentence)
-                await ends.refuse(gateway, x, carrier, refusal, "refused")
+                refusal, outcome = refusals.of_decision(plan, gateway.replica)
+                await ends.refuse(gateway, x, carrier, refusal, outcome)
     except ApiError as error:
         outcome = "blocked" if isinstance(error, Blocked) else "failed"
         await ends.refuse(gateway, x, carrier, error, outcome)

@@ -119,6 +119,7 @@ def _backend(item: Mapping[str, Any]) -> LiveBackend:
             price_out=price_out,
             over_budget=False,
             key_allowed=True,
+            region=item["region"],
         ),
     )
 

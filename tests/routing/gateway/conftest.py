@@ -114,6 +114,23 @@ class Live:
         }
         return await self.client.post("/v1/chat/completions", json=body, headers=headers)
 
+    async def say(self, text: str, *, session: str = "", **fields: Any) -> httpx.Response:
+        """Ask with a text and fields of the test's own."""
+        body = {"model": "support", "messages": [{"role": "user", "content": text}], **fields}
+        headers = {"x-session-id": session} if session else {}
+        return await self.client.post("/v1/chat/completions", json=body, headers=headers)
+
+    async def made(self, answer: httpx.Response) -> dict[str, Any]:
+        """The details of an answer's ``decision.made``."""
+        decision = answer.headers["x-signalbox-decision-id"]
+        async with await psycopg.AsyncConnection.connect(self._dsn) as connection:
+            rows = await connection.execute(
+                "SELECT convert_from(body, 'UTF8')::json FROM audit.event WHERE id = %s",
+                (decision,),
+            )
+            [(body,)] = await rows.fetchall()
+            return dict(body["details"])
+
     async def ends(self, answer: httpx.Response) -> list[dict[str, Any]]:
         """The bodies of the terminal events of an answer's decision: there should be one."""
         decision = answer.headers["x-signalbox-decision-id"]
