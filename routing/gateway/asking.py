@@ -88,24 +88,26 @@ async def _stream_once(gateway: Gateway, x: Exchange, carrier: Carrier, name: st
     body = carrier.body_for(attempt.backend)
     buffered: list[bytes] = []
     try:
-        async with adapter.stream(
-            "/chat/completions", body, clocks=clocks, request_id=x.request_id
-        ) as chunks:
-            async with carrier.first_content_clock() as clock:
-                async for chunk in chunks:
-                    passed = events.feed(chunk)
-                    if x.has_started:
-                        if passed:
-                            await x.write(passed)
-                        continue
-                    buffered.append(passed)
-                    if events.has_content:
-                        clock.reschedule(None)
-                        attempt.first_byte_s = monotonic() - attempt.started
-                        x.upstream_s += monotonic() - started
-                        await _commit(gateway, x, carrier)
-                        started = monotonic()
-                        await x.write(b"".join(buffered))
+        async with (
+            adapter.stream(
+                "/chat/completions", body, clocks=clocks, request_id=x.request_id
+            ) as chunks,
+            carrier.first_content_clock() as clock,
+        ):
+            async for chunk in chunks:
+                passed = events.feed(chunk)
+                if x.has_started:
+                    if passed:
+                        await x.write(passed)
+                    continue
+                buffered.append(passed)
+                if events.has_content:
+                    clock.reschedule(None)
+                    attempt.first_byte_s = monotonic() - attempt.started
+                    x.upstream_s += monotonic() - started
+                    await _commit(gateway, x, carrier)
+                    started = monotonic()
+                    await x.write(b"".join(buffered))
     except TimeoutError:
         raise TooSlow("The stream began without a word in time.") from None
     finally:
