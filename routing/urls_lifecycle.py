@@ -11,6 +11,7 @@ _VERSION = "routes/<slug:slug>/versions/<int:number>/"
 urlpatterns = [
     path(f"{_VERSION}meaning/", lifecycle.meaning, name="version-meaning"),
     path(f"{_VERSION}witness/", lifecycle.witness, name="witness"),
+    path(f"{_VERSION}leaks/<slug:key>/", lifecycle.leak, name="leak"),
     path(f"{_VERSION}replicas/", lifecycle.replicas, name="version-replicas"),
     path(f"{_VERSION}schedule/", lifecycle.schedule, name="schedule-version"),
     path(f"{_VERSION}cancel-schedule/", lifecycle.cancel_schedule, name="cancel-schedule"),

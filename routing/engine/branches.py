@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from routing.engine.compiled import CompiledPolicy, compile_policy
 from routing.engine.conditions import leaves, negations_inward
 from routing.engine.policy import DEFAULT_RULE, FAILURE_RULE, Condition, Outcome, Policy, Test
 from routing.engine.reach import TRUE, Formula, Space, Undecided
 from routing.engine.registry import Registry
-from routing.engine.types import BackendFacts, Finding, SignalValue
+from routing.engine.types import BackendFacts, Finding, Scenario, SignalValue
 
 CAPABILITY_SIGNALS = {"has_tools": "tools", "has_images": "images", "wants_json": "json"}
 
@@ -39,6 +41,16 @@ class Analysis:
     now_s: int
     floor: str
     findings: list[Finding] = field(default_factory=list)
+    # The way on which an earlier rule took the same hop, because the next one mostly takes it too.
+    ways: dict[tuple[str, str], Scenario] = field(default_factory=dict)
+    in_vain: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _compiled: CompiledPolicy | None = None
+
+    def compiled(self) -> CompiledPolicy:
+        """The policy as `decide()` takes it, for the ways that are followed."""
+        if self._compiled is None:
+            self._compiled = compile_policy(self.policy, number=0, digest="")
+        return self._compiled
 
     def add(
         self,
@@ -48,9 +60,17 @@ class Analysis:
         *,
         blocking: bool = True,
         witness: Mapping[str, SignalValue] | None = None,
+        scenario: Scenario | None = None,
     ) -> None:
         self.findings.append(
-            Finding(code=code, path=path, message=message, blocking=blocking, witness=witness)
+            Finding(
+                code=code,
+                path=path,
+                message=message,
+                blocking=blocking,
+                witness=witness,
+                scenario=scenario,
+            )
         )
 
     def witness(self, *formulas: Formula) -> dict[str, SignalValue] | None:
@@ -178,6 +198,42 @@ def may_pass_on(outcome: Outcome) -> bool:
     way_out = outcome.on_no_target
     over_cap = outcome.hold.over_cap if outcome.hold and outcome.hold.cap_pct is not None else ""
     return (way_out is not None and way_out.action == "next") or over_cap == "next"
+
+
+def arrivals(analysis: Analysis, place: int) -> Iterator[tuple[str, tuple[Formula, ...]]]:
+    """Every data class with which requests come to a branch, and how: by themselves, or raised.
+
+    An earlier rule that may hand its requests on raises their class all the same.
+    """
+    branch, stricter = analysis.branches[place], analysis.policy.registry.stricter
+    raisers = [
+        (earlier.own, earlier.outcome.data_class)
+        for earlier in analysis.branches[:place]
+        if earlier.outcome.data_class is not None and may_pass_on(earlier.outcome)
+    ]
+    for arriving in analysis.classes():
+        ways: dict[str, list[tuple[Formula, ...]]] = {
+            arriving: [(*branch.reached, analysis.class_is(arriving))]
+        }
+        for own, raised in raisers:
+            for name, reached in [(n, w) for n, found in ways.items() for w in found]:
+                higher = stricter(name, raised)
+                if higher != name:
+                    ways.setdefault(higher, []).append((*reached, own))
+        for name, found in ways.items():
+            yield from ((name, reached) for reached in found)
+
+
+def capable(analysis: Analysis, backend: BackendFacts) -> list[Formula]:
+    """What a request must be so that this backend is able to take it."""
+    space = analysis.space
+    asked = [
+        space.negated(space.formula(Test(signal, "eq", True)))
+        for signal, capability in CAPABILITY_SIGNALS.items()
+        if capability not in backend.capabilities
+    ]
+    window = Test("prompt_tokens", "gt", Decimal(backend.context_window))
+    return [*asked, space.negated(space.formula(window))]
 
 
 def used_signals(policy: Policy) -> Mapping[str, list[tuple[str, Test]]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from routing.engine.boundaries import hops_of, leaves_boundary
 from routing.engine.branches import Analysis, Branch
-from routing.engine.hazards import hops_of, leaves_boundary
 from routing.engine.policy import Escalation, Outcome
 
 

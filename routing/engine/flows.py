@@ -9,9 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
-from routing.engine.branches import CAPABILITY_SIGNALS, Analysis, Branch, may_pass_on, prepare
+from routing.engine.branches import (
+    Analysis,
+    Branch,
+    arrivals,
+    capable,
+    may_pass_on,
+    prepare,
+)
 from routing.engine.compiled import compile_invariant, strictness, tier_targets
 from routing.engine.conditions import compile_test, negations_inward
 from routing.engine.eligibility import is_wider
@@ -108,27 +114,11 @@ class _Search:
     # ways into a rule
 
     def entries(self) -> Iterator[_Entry]:
-        analysis, stricter = self.analysis, self.policy.registry.stricter
-        for place, branch in enumerate(analysis.branches):
-            raisers = [
-                (earlier.own, earlier.outcome.data_class)
-                for earlier in analysis.branches[:place]
-                if earlier.outcome.data_class is not None and may_pass_on(earlier.outcome)
-            ]
-            for arriving in analysis.classes():
-                ways: dict[str, list[tuple[Formula, ...]]] = {
-                    arriving: [(*branch.reached, analysis.class_is(arriving))]
-                }
-                for own, raised in raisers:
-                    for name, reached in [(n, w) for n, found in ways.items() for w in found]:
-                        higher = stricter(name, raised)
-                        if higher != name:
-                            ways.setdefault(higher, []).append((*reached, own))
-                for name, found in ways.items():
-                    for reached in found:
-                        if self._ask(*reached)[0]:
-                            effective = stricter(name, branch.outcome.data_class)
-                            yield _Entry(branch, effective, reached)
+        stricter = self.policy.registry.stricter
+        for place, branch in enumerate(self.analysis.branches):
+            for name, reached in arrivals(self.analysis, place):
+                if self._ask(*reached)[0]:
+                    yield _Entry(branch, stricter(name, branch.outcome.data_class), reached)
 
     def without_signals(self) -> Iterator[_Entry]:
         """Rules that may decide while signals cannot be measured: only the class is sure then."""
@@ -321,11 +311,7 @@ class _Search:
             if not others:
                 return None
             asked.append(space.negated(space.all_of(others)))
-        for signal, capability in CAPABILITY_SIGNALS.items():
-            if capability not in backend.capabilities:
-                asked.append(space.negated(space.formula(Test(signal, "eq", True))))
-        window = Test("prompt_tokens", "gt", Decimal(backend.context_window))
-        asked.append(space.negated(space.formula(window)))
+        asked += capable(self.analysis, backend)
         return tuple(asked)
 
 

@@ -54,14 +54,40 @@ REJECTIONS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """What happens to a witness on its way to `backend`, beside what it is: see `leaks`.
+
+    `opened` are the backends that are taken to be signed off and to admit every data class, and
+    with `is_unbounded` to lie within the private boundary. `down` are unhealthy, `capped` are rules
+    whose holds are used up, and `mishaps` befall the calls in turn.
+    """
+
+    backend: str
+    rule: str
+    way: str
+    signals: Mapping[str, SignalValue]
+    opened: tuple[str, ...]
+    is_unbounded: bool = False
+    via: str = ""
+    classifier_failed: bool = False
+    down: tuple[str, ...] = ()
+    capped: tuple[str, ...] = ()
+    mishaps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that is wrong with a policy, and where."""
+    """One thing that is wrong with a policy, and where.
+
+    `witness` is a request that shows it, and `scenario` the way on which its data would leave.
+    """
 
     code: str
     path: str
     message: str
     blocking: bool = True
     witness: Mapping[str, SignalValue] | None = None
+    scenario: Scenario | None = None
 
     def as_json(self) -> dict[str, Any]:
         found: dict[str, Any] = {

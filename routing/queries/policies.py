@@ -18,6 +18,7 @@ from routing.engine.types import Finding, PolicyError, plain
 from routing.models import Backend, PolicyApproval, PolicyVersion
 from routing.queries import english
 from routing.queries.differences import Change, differences
+from routing.queries.leaks import simulation_url
 from routing.services import policies
 from routing.services.documents import rules_of
 from screens.access import may, roles_that_may
@@ -118,6 +119,7 @@ class ShownFinding:
     rule_name: str
     url: str
     witness: tuple[tuple[str, str], ...]
+    simulate_url: str
 
 
 def shown_findings(version: PolicyVersion, *, editing: bool) -> list[ShownFinding]:
@@ -140,6 +142,7 @@ def _shown(
         witness=tuple(
             (name, _value_words(value)) for name, value in (finding.witness or {}).items()
         ),
+        simulate_url=simulation_url(version, finding),
     )
 
 

@@ -10,10 +10,12 @@ from django.views.decorators.http import require_GET, require_POST
 from routing.forms.documents import ReasonForm, ScheduleForm
 from routing.forms.witness import WitnessForm
 from routing.queries import policies as queries
+from routing.queries.leaks import leak_words
 from routing.queries.meaning import meaning_page, sides_of
 from routing.queries.routes import acknowledgements
 from routing.services import rebase as rebasing
 from routing.services import schedule as scheduling
+from routing.services.leaks import leak_of
 from routing.services.meaning import meaning_of, traffic_of
 from routing.views.drafts import own_draft, revision_of
 from routing.views.overview import STOP_POLLING
@@ -50,6 +52,19 @@ def witness(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     if form.is_bound and status == 200:
         context["sides"] = sides_of(one, form.cleaned_data)
     return render_screen(request, "routing/witness.html", context, status=status)
+
+
+@require_GET
+@needs("routing.view")
+def leak(request: HttpRequest, slug: str, number: int, key: str) -> HttpResponse:
+    """The witness of a finding on its way out, and where live traffic stops it."""
+    one = queries.version_named(slug, number)
+    found = leak_of(version=one, key=key)
+    context: dict[str, Any] = {"version": one, "route": one.route}
+    if found is not None:
+        finding, followed = found
+        context |= {"finding": finding, "leak": followed, **leak_words(one, followed)}
+    return render_screen(request, "routing/leak.html", context)
 
 
 @require_GET

@@ -17,6 +17,7 @@ from routing.management.policy.sources import Source, backends, floor_of, read
 from routing.queries.differences import Change, differences
 from routing.queries.english import field_words
 from routing.services.interchange import to_yaml
+from routing.services.leaks import Leak, follow
 
 NO_BACKENDS = "Backends are not known here, so nothing is said of targets; see --backends."
 
@@ -27,7 +28,10 @@ def lint(options: dict[str, Any]) -> Report:
     blocking = sum(finding.blocking for finding in found)
     warnings = len(found) - blocking
     stops = blocking or (warnings and options["strict"])
-    lines = [_line(source.name, finding) for finding in found]
+    ways = _ways(source, found, options["backends"])
+    lines = []
+    for finding, way in zip(found, ways, strict=True):
+        lines += [_line(source.name, finding), *(_way_lines(way) if way else ())]
     if backends(options["backends"]) is None:
         lines.append(NO_BACKENDS)
     lines.append(f"{source.name}: {blocking} blocking, {warnings} warnings, {source.digest}")
@@ -38,7 +42,10 @@ def lint(options: dict[str, Any]) -> Report:
             "digest": source.digest,
             "blocking": blocking,
             "warnings": warnings,
-            "findings": [finding.as_json() for finding in found],
+            "findings": [
+                finding.as_json() | ({"way": way.as_json()} if way else {})
+                for finding, way in zip(found, ways, strict=True)
+            ],
         },
         code=FOUND if stops else OK,
     )
@@ -53,6 +60,32 @@ def findings_of(source: Source, file: str | None) -> list[Finding]:
     return analyse.analyse(
         policy, backends(file), now_s=int(time.time()), floor=floor_of(source.document)
     )
+
+
+def _ways(source: Source, found: list[Finding], file: str | None) -> list[Leak | None]:
+    """For every finding of data that could leave: its witness, followed to where it arrives."""
+    known = backends(file)
+    if known is None or all(finding.scenario is None for finding in found):
+        return [None] * len(found)
+    policy, now_s = parse_policy(source.document), int(time.time())
+    return [
+        follow(policy, finding.scenario, known, now_s=now_s) if finding.scenario else None
+        for finding in found
+    ]
+
+
+def _way_lines(way: Leak) -> list[str]:
+    hops = " -> ".join(f"{step.backend} ({step.boundary})" for step in way.listed.steps)
+    given = " ".join((*way.circumstances, *(step.sentence for step in way.listed.steps)))
+    live = " -> ".join(
+        f"{step.backend} ({step.boundary})" for step in way.live.steps if step.backend
+    )
+    return [
+        f"    as the policy reads: {hops}",
+        f"      {given}",
+        f"      set aside: {' '.join(way.assumed)}",
+        f"    in live traffic: {live or 'nowhere'}; {' '.join(way.stops)}",
+    ]
 
 
 def _line(name: str, finding: Finding) -> str:
