@@ -115,7 +115,7 @@ def _backends(operator: User) -> None:
             "base_url": os.environ["SIGNALBOX_LLM_URL"],
             "upstream_model": os.environ["SIGNALBOX_LLM_MODEL"],
             "secret_ref": "env:SIGNALBOX_LLM_KEY",
-            "capabilities": ["stream", "json", "tools", "images"],
+            "capabilities": ["stream", "json", "tools", "images", "embeddings"],
             "data_classes": ["public", "internal", "confidential", "restricted"],
             "context_window": 32768,
             "max_output_tokens": 1024,

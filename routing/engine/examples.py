@@ -10,7 +10,7 @@ from routing.engine.decide import decide
 from routing.engine.policy import Example, Outcome, Policy
 from routing.engine.types import BackendFacts, Decision, Facts
 
-_CAPABILITIES = frozenset({"tools", "images", "json", "stream", "logprobs"})
+_CAPABILITIES = frozenset({"tools", "images", "json", "stream", "logprobs", "embeddings"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ _CAPABILITY_WORDS = {
     "json": "answers in JSON on request",
     "stream": "streams",
     "logprobs": "gives log-probabilities",
+    "embeddings": "makes embeddings",
 }
 
 

@@ -44,7 +44,7 @@ def completion(
     plan: Plan, text: str, *, finish_reason: str, extra: dict[str, object] | None = None
 ) -> dict[str, Any]:
     """A complete chat completion with our own text, so that no SDK trips over a missing field."""
-    prompt_tokens = int(plan.facts.signals.get("prompt_tokens") or 0)  # type: ignore[call-overload]
+    prompt_tokens = plan.prompt_tokens
     return {
         "id": f"chatcmpl-{plan.decision_id.hex}",
         "object": "chat.completion",

@@ -19,6 +19,7 @@ from routing.adapters.egress import Guard
 from routing.gateway import keys
 from routing.gateway.errors import ApiError
 from routing.gateway.exchange import ClientGone, Exchange
+from routing.gateway.explaining import explain
 from routing.gateway.metrics import Metrics
 from routing.gateway.recorder import Recorder
 from routing.gateway.records import Scribe
@@ -26,11 +27,19 @@ from routing.gateway.replica import Replica
 from routing.gateway.serving import serve
 from routing.gateway.snapshot import Snapshot
 from routing.gateway.surfaces.chat import CHAT
+from routing.gateway.surfaces.embeddings import EMBEDDINGS
+from routing.gateway.surfaces.messages import MESSAGES
+from routing.gateway.surfaces.responses import RESPONSES
 from routing.gateway.surfaces.surface import Surface
 
 Serve = Callable[["Gateway", Exchange], Awaitable[None]]
 # Which API a path speaks; whatever else is asked is refused in the shape of chat.
-_SURFACES: dict[str, Surface] = {"/v1/chat/completions": CHAT}
+_SURFACES: dict[str, Surface] = {
+    "/v1/chat/completions": CHAT,
+    "/v1/responses": RESPONSES,
+    "/v1/messages": MESSAGES,
+    "/v1/embeddings": EMBEDDINGS,
+}
 
 
 def dsn_of(database: dict[str, Any]) -> str:
@@ -53,6 +62,7 @@ class Gateway:
         self, *, dsn: str, snapshot_file: Path, guard: Guard, url: str, body_limit: int
     ) -> None:
         self.url = url
+        self.surfaces = _SURFACES
         self.body_limit = body_limit
         self.replica = Replica(dsn=dsn, file=snapshot_file, guard=guard)
         self.replica.on_hold_answered = self._wake_hold
@@ -66,6 +76,7 @@ class Gateway:
         self._in_flight = 0
         self._routes: dict[tuple[str, str], Serve] = {
             **{("POST", path): serve for path in _SURFACES},
+            ("POST", "/v1/route/explain"): explain,
             ("GET", "/v1/models"): _models,
             ("GET", "/health/live"): _live,
             ("GET", "/health/ready"): _ready,

@@ -12,17 +12,13 @@ from typing import TYPE_CHECKING, Any
 from routing.adapters.problems import BadAnswer, TooSlow, UpstreamProblem
 from routing.gateway import ends
 from routing.gateway.answers import STREAM_HEADERS
-from routing.gateway.attempts import check_answer, usage_of
+from routing.gateway.attempts import usage_of
 from routing.gateway.carry import Carrier
 from routing.gateway.errors import ApiError
 from routing.gateway.exchange import Exchange
 
 if TYPE_CHECKING:
     from routing.gateway.application import Gateway
-
-
-def _estimated_in(carrier: Carrier) -> int:
-    return int(carrier.plan.facts.signals.get("prompt_tokens") or 0)  # type: ignore[call-overload]
 
 
 async def _next(carrier: Carrier, problem: UpstreamProblem) -> str:
@@ -41,20 +37,20 @@ async def for_whole(x: Exchange, carrier: Carrier, first: str) -> dict[str, Any]
         try:
             adapter, clocks = await carrier.begin(name)
             reply = await adapter.send(
-                "/chat/completions",
+                carrier.plan.request.path,
                 carrier.body_for(carrier.current.backend),
                 clocks=clocks,
                 request_id=x.request_id,
             )
-            answer = check_answer(reply.body)
+            answer = x.surface.check(reply.body)
         except UpstreamProblem as problem:
             name = await _next(carrier, problem)
         else:
             carrier.current.upstream_id = reply.upstream_id
             carrier.current.usage = usage_of(
-                answer.get("usage"),
-                estimated_in=_estimated_in(carrier),
-                estimated_out=len(reply.body) // 4,
+                x.surface.usage(answer),
+                estimated_in=carrier.plan.prompt_tokens,
+                estimated_out=len(reply.body) // 4 if x.surface.speaks else 0,
             )
             carrier.succeeded()
             answer["model"] = carrier.plan.request.model
@@ -84,13 +80,13 @@ async def _stream_once(gateway: Gateway, x: Exchange, carrier: Carrier, name: st
     started = monotonic()
     adapter, clocks = await carrier.begin(name)
     attempt = carrier.current
-    events = x.surface.reader(plan, attempt.backend)
+    events = x.reader = x.surface.reader(plan, attempt.backend)
     body = carrier.body_for(attempt.backend)
     buffered: list[bytes] = []
     try:
         async with (
             adapter.stream(
-                "/chat/completions", body, clocks=clocks, request_id=x.request_id
+                plan.request.path, body, clocks=clocks, request_id=x.request_id
             ) as chunks,
             carrier.first_content_clock() as clock,
         ):
@@ -113,7 +109,7 @@ async def _stream_once(gateway: Gateway, x: Exchange, carrier: Carrier, name: st
     finally:
         attempt.usage = usage_of(
             events.usage,
-            estimated_in=_estimated_in(carrier),
+            estimated_in=plan.prompt_tokens,
             estimated_out=events.events,
         )
         x.upstream_s += monotonic() - started
@@ -126,7 +122,7 @@ async def _stream_once(gateway: Gateway, x: Exchange, carrier: Carrier, name: st
     text = "".join(events.text).encode()
     await gateway.recorder.durable(ends.completed(gateway, x, carrier, text, {}))
     gateway.metrics.served(plan, "served", x)
-    await x.write(events.closing())
+    await x.write(events.closing(attempt.usage))
     await x.end()
 
 

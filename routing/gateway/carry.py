@@ -19,6 +19,7 @@ from routing.adapters.problems import TooSlow, UpstreamProblem
 from routing.engine.decide import fallback, may_send
 from routing.gateway import refusals
 from routing.gateway.attempts import OWED, Attempt, Usage
+from routing.gateway.parse import CHAT_PATH
 from routing.gateway.planning import Plan
 from routing.gateway.recorder import Recorder, Ticket
 from routing.gateway.refusals import Blocked, Resting
@@ -127,6 +128,8 @@ class Carrier:
     def body_for(self, backend: LiveBackend) -> bytes:
         """Write the request again from what was parsed, for this backend's model."""
         fields = {**self.plan.request.fields, **self.extra_fields, "model": backend.upstream_model}
+        if self.plan.request.path != CHAT_PATH:
+            return orjson.dumps(fields)
         if self.plan.request.output_tokens == 0:
             fields["max_tokens"] = backend.max_output_tokens
         if self.plan.request.is_stream and not self.is_stream:

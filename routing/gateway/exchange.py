@@ -16,7 +16,7 @@ from routing.gateway.errors import ApiError
 from routing.gateway.snapshot import ClientKey
 
 if TYPE_CHECKING:
-    from routing.gateway.surfaces.surface import Surface
+    from routing.gateway.surfaces.surface import StreamReader, Surface
 
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}\Z")
 _JSON = (b"content-type", b"application/json")
@@ -42,9 +42,11 @@ class Exchange:
         self.at = time()
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.query: bytes = scope.get("query_string", b"")
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.receive = receive
         self.surface = surface
+        self.reader: StreamReader | None = None
         self._send = send
         given = self.headers.get(b"x-request-id", b"")
         self.request_id = (
@@ -109,10 +111,10 @@ class Exchange:
         """Answer with an error object; inside a stream that has begun, as its last event."""
         fields = error.fields(request_id=self.request_id, decision_id=self.decision_id, extra=extra)
         if self.has_started:
-            await self.write(self.surface.error_event(fields))
+            await self.write(self.surface.error_event(fields, error.status, self.reader))
             await self.end()
             return
-        await self.answer(error.status, self.surface.error(fields), error.headers())
+        await self.answer(error.status, self.surface.error(fields, error.status), error.headers())
 
     async def unless_gone(self, work: Coroutine[Any, Any, T]) -> T:
         """Await ``work``; when the client leaves first, cancel it and raise ClientGone.

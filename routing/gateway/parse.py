@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from routing.gateway.errors import ApiError
@@ -16,10 +16,11 @@ from routing.gateway.exchange import ClientGone
 
 MAX_DEPTH = 64
 MAX_MESSAGES = 2000
+CHAT_PATH = "/chat/completions"
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 
 
-def _invalid(message: str, param: str | None = None) -> ApiError:
+def invalid(message: str, param: str | None = None) -> ApiError:
     return ApiError("invalid_request", message, param=param)
 
 
@@ -55,7 +56,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise _invalid(f"The key {key[:60]!r} appears twice in one object.")
+                raise invalid(f"The key {key[:60]!r} appears twice in one object.")
             seen.add(key)
     return made
 
@@ -63,12 +64,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise _invalid("A number is out of range.")
+        raise invalid("A number is out of range.")
     return value
 
 
 def _no_constant(name: str) -> float:
-    raise _invalid(f"{name} is not JSON.")
+    raise invalid(f"{name} is not JSON.")
 
 
 _DECODER = json.JSONDecoder(
@@ -81,20 +82,20 @@ def parse_json(body: bytes) -> dict[str, Any]:
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
-        raise _invalid("The request body is not UTF-8.") from None
+        raise invalid("The request body is not UTF-8.") from None
     try:
         # raw_decode and strip by hand would accept trailing text; decode() does not.
         made = _DECODER.decode(text)
     except json.JSONDecodeError as problem:
-        raise _invalid(
+        raise invalid(
             f"The request body is not JSON: {problem.msg} at character {problem.pos}."
         ) from None
     except RecursionError:
-        raise _invalid(f"The request body is nested more than {MAX_DEPTH} deep.") from None
+        raise invalid(f"The request body is nested more than {MAX_DEPTH} deep.") from None
     except ValueError:
-        raise _invalid("A number in the request body has too many digits.") from None
+        raise invalid("A number in the request body has too many digits.") from None
     if not isinstance(made, dict):
-        raise _invalid("The request body must be a JSON object.")
+        raise invalid("The request body must be a JSON object.")
     # Few brackets cannot nest deeply, and text without an escape or NUL holds neither NUL nor
     # surrogate: the walk is for the rest.
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH or b"\\u" in body or b"\x00" in body:
@@ -110,7 +111,7 @@ def _walk(root: Any) -> None:
             _check_text(value)
         elif isinstance(value, (dict, list)):
             if depth > MAX_DEPTH:
-                raise _invalid(f"The request body is nested more than {MAX_DEPTH} deep.")
+                raise invalid(f"The request body is nested more than {MAX_DEPTH} deep.")
             if isinstance(value, dict):
                 for key in value:
                     _check_text(key)
@@ -121,16 +122,20 @@ def _walk(root: Any) -> None:
 
 def _check_text(text: str) -> None:
     if "\x00" in text:
-        raise _invalid("A text contains the character NUL.")
+        raise invalid("A text contains the character NUL.")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise _invalid("A text contains half of a surrogate pair.") from None
+        raise invalid("A text contains half of a surrogate pair.") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
-    """A chat completion request after strict parsing. ``fields`` is what will be forwarded."""
+    """A request after strict parsing, whatever API it came by.
+
+    ``fields`` is what will be forwarded, to ``path`` of the backend. ``repeated`` is what a surface
+    says again in its answer; ``unread_tokens`` were given as numbers, so nobody can read them.
+    """
 
     fields: dict[str, Any]
     model: str
@@ -139,19 +144,25 @@ class ChatRequest:
     wants_usage: bool
     output_tokens: int
     size: int
+    path: str = CHAT_PATH
+    needs: frozenset[str] = frozenset()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    repeated: Mapping[str, Any] = field(default_factory=dict)
+    unread_tokens: int = 0
+    is_background: bool = False
 
 
 def _messages(value: Any) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not value:
-        raise _invalid("'messages' must be a list with at least one message.", "messages")
+        raise invalid("'messages' must be a list with at least one message.", "messages")
     if len(value) > MAX_MESSAGES:
-        raise _invalid(f"'messages' may have at most {MAX_MESSAGES} messages.", "messages")
+        raise invalid(f"'messages' may have at most {MAX_MESSAGES} messages.", "messages")
     for index, message in enumerate(value):
         where = f"messages[{index}]"
         if not isinstance(message, dict):
-            raise _invalid(f"'{where}' must be an object.", where)
+            raise invalid(f"'{where}' must be an object.", where)
         if message.get("role") not in _ROLES:
-            raise _invalid(
+            raise invalid(
                 f"'{where}.role' must be one of {', '.join(sorted(_ROLES))}.", f"{where}.role"
             )
         content = message.get("content")
@@ -164,44 +175,55 @@ def _parts(content: Any, where: str) -> None:
     if not isinstance(content, list) or not all(
         isinstance(part, dict) and isinstance(part.get("type"), str) for part in content
     ):
-        raise _invalid(f"'{where}' must be a text or a list of parts with a 'type'.", where)
+        raise invalid(f"'{where}' must be a text or a list of parts with a 'type'.", where)
     for part in content:
         if part["type"] == "text" and not isinstance(part.get("text"), str):
-            raise _invalid(f"'{where}' has a text part without 'text'.", where)
+            raise invalid(f"'{where}' has a text part without 'text'.", where)
 
 
-def _output_tokens(fields: dict[str, Any]) -> int:
-    for name in ("max_completion_tokens", "max_tokens"):
-        value = fields.get(name)
-        if value is not None:
-            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1_000_000:
-                raise _invalid(f"'{name}' must be a whole number from 1 to 1000000.", name)
-            return value
-    return 0
+def model_of(fields: Mapping[str, Any]) -> str:
+    model = fields.get("model")
+    if not isinstance(model, str) or not 1 <= len(model) <= 128:
+        raise invalid("'model' must name a route.", "model")
+    return model
+
+
+def stream_of(fields: Mapping[str, Any]) -> bool:
+    stream = fields.get("stream")
+    if stream is not None and not isinstance(stream, bool):
+        raise invalid("'stream' must be true or false.", "stream")
+    return bool(stream)
+
+
+def whole_number(fields: Mapping[str, Any], name: str) -> int:
+    """A token limit: a whole number from 1, or 0 where it is not given."""
+    value = fields.get(name)
+    if value is None:
+        return 0
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1_000_000:
+        raise invalid(f"{name!r} must be a whole number from 1 to 1000000.", name)
+    return value
 
 
 def chat_request(body: bytes) -> ChatRequest:
     """Read a chat completion request; unknown parameters are kept for the backend."""
     fields = parse_json(body)
-    model = fields.get("model")
-    if not isinstance(model, str) or not 1 <= len(model) <= 128:
-        raise _invalid("'model' must name a route.", "model")
-    stream = fields.get("stream")
-    if stream is not None and not isinstance(stream, bool):
-        raise _invalid("'stream' must be true or false.", "stream")
+    model, is_stream = model_of(fields), stream_of(fields)
     options = fields.get("stream_options")
     if options is not None and not isinstance(options, dict):
-        raise _invalid("'stream_options' must be an object.", "stream_options")
+        raise invalid("'stream_options' must be an object.", "stream_options")
     for name, kind in (("tools", list), ("metadata", dict), ("response_format", dict)):
         value = fields.get(name)
         if value is not None and not isinstance(value, kind):
-            raise _invalid(f"'{name}' has the wrong type.", name)
+            raise invalid(f"'{name}' has the wrong type.", name)
     return ChatRequest(
         fields=fields,
         model=model,
         messages=_messages(fields.get("messages")),
-        is_stream=bool(stream),
+        is_stream=is_stream,
         wants_usage=bool(options and options.get("include_usage") is True),
-        output_tokens=_output_tokens(fields),
+        output_tokens=whole_number(fields, "max_completion_tokens")
+        or whole_number(fields, "max_tokens"),
         size=len(body),
+        metadata=fields.get("metadata") or {},
     )

@@ -56,6 +56,12 @@ class Plan:
         return self.decision.backend or ""
 
     @property
+    def prompt_tokens(self) -> int:
+        """The estimate that was decided on; for what a backend does not report."""
+        tokens = self.facts.signals.get("prompt_tokens")
+        return tokens if isinstance(tokens, int) else 0
+
+    @property
     def terms(self) -> HoldTerms:
         """The terms of a held request."""
         if self.decision.hold is None:
@@ -108,7 +114,7 @@ def _data_class(x: Exchange, route: LiveRoute, key: ClientKey) -> str:
 
 
 def _needs(request: ChatRequest, measured: Mapping[str, Any]) -> frozenset[str]:
-    needs = set()
+    needs = set(request.needs)
     if request.is_stream:
         needs.add("stream")
     for signal, capability in (
@@ -185,10 +191,14 @@ def _measure(
         step=x.header(b"x-signalbox-step")[:64],
         client=key.name,
         hour=datetime.fromtimestamp(x.at, UTC).hour,
-        metadata=request.fields.get("metadata") or {},
+        metadata=request.metadata,
         registry=registry,
     )
     measured["data_class"] = data_class
+    if request.unread_tokens:
+        # Nobody has read them: what they hold is unknown, not harmless.
+        measured["prompt_tokens"] = request.unread_tokens
+        measured.pop("personal_data", None)
     if route.scorer is None:
         return _Measured(signals=measured, classifier_failed=True)
     scored, has_failed = scoring.score(route.scorer, text, measured)
@@ -206,7 +216,10 @@ def _measure(
 def plan(
     x: Exchange, request: ChatRequest, key: ClientKey, replica: Replica, snapshot: Snapshot
 ) -> Plan:
-    """Decide. Raises ApiError where the request cannot reach a decision at all."""
+    """Decide, and change nothing: a dry run asks too.
+
+    Raises ApiError where the request cannot reach a decision at all.
+    """
     route, pin = find_route(snapshot, key, request.model)
     if route.policy is None:
         raise ApiError(
@@ -234,7 +247,6 @@ def plan(
     )
     backends = replica.backend_facts(snapshot, key)
     decision, facts = _decide(route.policy, facts, backends, turn)
-    replica.hold_caps.note(route.slug, decision.rule if decision.action == "hold" else None)
     wait_s = decision.limits.deadline_ms / 1000
     if (client_s := x.client_wait_s()) is not None:
         wait_s = min(wait_s, max(1.0, client_s - _CLIENT_MARGIN_S))

@@ -48,16 +48,22 @@ async def serve(gateway: Gateway, x: Exchange) -> None:
 def record(gateway: Gateway, x: Exchange, plan: Plan) -> Ticket:
     """Queue the decision with all that is written in its commit, and state it in the headers."""
     sealed = gateway.scribe.request_payload(plan)
-    action = plan.decision.action
+    action, rule = plan.decision.action, plan.decision.rule
+    gateway.replica.hold_caps.note(plan.route.slug, rule if action == "hold" else None)
     ticket = gateway.recorder.put(
         gateway.scribe.made(x, plan, sealed),
         payloads=[sealed] if sealed is not None else (),
-        hold=held.hold_row(x, plan, sealed) if sealed and action == "hold" else None,
+        hold=held.hold_row(x, plan, sealed) if sealed and waits(x, plan) else None,
         may_linger=action == "route",
     )
     x.decision_id = str(plan.decision_id)
     x.facts += decision_headers(plan)
     return ticket
+
+
+def waits(x: Exchange, plan: Plan) -> bool:
+    """Whether a person will answer; where the answer is no text, nobody can."""
+    return plan.decision.action == "hold" and x.surface.speaks
 
 
 async def carry_out(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
@@ -69,9 +75,9 @@ async def carry_out(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
                 await x.unless_gone(asking.for_stream(gateway, x, carrier, plan.target))
             case "route":
                 await _send(gateway, x, carrier)
-            case "hold":
+            case "hold" if x.surface.speaks:
                 await held.serve(gateway, x, carrier)
-            case "safe_default":
+            case "safe_default" if x.surface.speaks:
                 await ends.serve_safe_default(gateway, x, carrier)
             case _:
                 refusal, outcome = refusals.of_decision(plan, gateway.replica)
@@ -92,7 +98,8 @@ async def carry_out(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
 async def _send(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
     plan = carrier.plan
     answer = await x.unless_gone(asking.for_whole(x, carrier, plan.target))
-    text = orjson.dumps(answer["choices"]) if plan.route.capture != "none" else b""
+    is_kept = x.surface.speaks and plan.route.capture != "none"
+    text = orjson.dumps(answer["choices"]) if is_kept else b""
     # One commit may hold both; the decision is durable no later than its end.
     await gateway.recorder.durable(
         ends.completed(gateway, x, carrier, text, {"finish_reason": _finish_reason(answer)})
@@ -103,4 +110,5 @@ async def _send(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
 
 
 def _finish_reason(answer: dict[str, Any]) -> str:
-    return str(answer["choices"][0].get("finish_reason") or "")[:32]
+    choices = answer.get("choices") or [{}]
+    return str(choices[0].get("finish_reason") or "")[:32]

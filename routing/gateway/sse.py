@@ -57,7 +57,7 @@ class ChatStream:
             out = out.replace(theirs, ours)
         return out
 
-    def closing(self) -> bytes:
+    def closing(self, usage: object) -> bytes:
         return b"data: [DONE]\n\n"
 
     def _event(self, event: bytes) -> bytes:

@@ -17,7 +17,7 @@ from routing.services import secrets, signoffs
 from routing.services.policies import require
 from screens.errors import Conflict, Invalid, NotFound
 
-CAPABILITIES = ("tools", "images", "json", "stream", "logprobs")
+CAPABILITIES = ("tools", "images", "json", "stream", "logprobs", "embeddings")
 FIELDS = (
     "description",
     "owner",

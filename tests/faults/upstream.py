@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 JSON = "application/json"
 Act = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -84,7 +85,8 @@ class Upstream:
 
     def __init__(self, *acts: Act) -> None:
         self.acts = list(acts) or [answer(completion())]
-        self.bodies: list[dict[str, object]] = []
+        self.bodies: list[dict[str, Any]] = []
+        self.heads: list[str] = []
         self.hung_up = 0
         self.port = 0
 
@@ -100,6 +102,7 @@ class Upstream:
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         text = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
         length = int(text.split("content-length:")[1].split("\r\n")[0])
+        self.heads.append(text)
         self.bodies.append(json.loads(await reader.readexactly(length)))
         act = self.acts.pop(0) if len(self.acts) > 1 else self.acts[0]
         playing = asyncio.ensure_future(act(writer))

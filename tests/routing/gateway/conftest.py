@@ -35,7 +35,7 @@ def snapshot_document(ports: dict[str, int], **changed: Any) -> dict[str, Any]:
             "upstream_model": "theirs",
             "secret_ref": "",
             "data_classes": ALL_CLASSES,
-            "capabilities": ["stream", "json", "tools", "images"],
+            "capabilities": ["stream", "json", "tools", "images", "embeddings"],
             "context_window": 32_000,
             "max_output_tokens": 100,
             "max_in_flight": 50,
@@ -130,6 +130,9 @@ class Live:
             )
             [(body,)] = await rows.fetchall()
             return dict(body["details"])
+
+    async def post(self, path: str, body: dict[str, Any], **headers: str) -> httpx.Response:
+        return await self.client.post(path, json=body, headers=headers)
 
     async def ends(self, answer: httpx.Response) -> list[dict[str, Any]]:
         """The bodies of the terminal events of an answer's decision: there should be one."""
