@@ -69,8 +69,8 @@ class Classifier:
     pair: Mapping[str, str]
     gain_at_zero: float
     score_at_zero: float
-    gain_weights: tuple[float, ...]
-    score_weights: tuple[float, ...]
+    # (place, name, words, gain, score) of the features that weigh anything
+    weighing: tuple[tuple[int, str, str, float, float], ...]
     longest_ngram: int
     ngrams: Mapping[str, Ngram]
     languages: frozenset[str]
@@ -117,15 +117,26 @@ class Scored:
     log_odds: Decimal
     unfamiliar: bool
     why_unfamiliar: str
-    contributions: tuple[Contribution, ...]
+    # (name, words, millionths of the gain, millionths of the log-odds)
+    parts: tuple[tuple[str, str, int, int], ...]
+
+    @property
+    def contributions(self) -> tuple[Contribution, ...]:
+        """The parts with their names; made only for those who ask."""
+        return tuple(map(Contribution._make, self.parts))
 
     def as_signals(self) -> dict[str, SignalValue]:
         return {"gain": self.gain, "score": self.score, "unfamiliar": self.unfamiliar}
 
     def top_contributions(self, most: int = 5) -> tuple[tuple[str, str], ...]:
         """The largest parts of the gain in words, with their signed quality points."""
-        ranked = sorted(self.contributions, key=lambda part: (-abs(part.gain_micro), part.name))
-        return tuple((part.words, f"{part.gain:+.3f}") for part in ranked[:most] if part.gain_micro)
+        # Largest first and then by name, without building a part for each.
+        ranked = sorted([(-abs(micro), name, words, micro) for name, words, micro, _ in self.parts])
+        return tuple(
+            (words, f"{Decimal(micro).scaleb(-6):+.3f}")
+            for _, _, words, micro in ranked[:most]
+            if micro
+        )
 
 
 def load(artefact: Mapping[str, Any]) -> Classifier:
@@ -147,7 +158,10 @@ def _load(artefact: Mapping[str, Any]) -> Classifier:
     if len(ngrams) > MAX_NGRAMS:
         raise ArtefactError(f"at most {MAX_NGRAMS} n-grams")
     flags = artefact["unfamiliar"]
-    pairs = [weights.get(name, (0, 0)) for name in FEATURE_NAMES]
+    pairs = [
+        (_finite(gain), _finite(odds))
+        for gain, odds in (weights.get(name, (0, 0)) for name in FEATURE_NAMES)
+    ]
     return Classifier(
         name=str(artefact["name"]),
         version=int(artefact["version"]),
@@ -155,8 +169,11 @@ def _load(artefact: Mapping[str, Any]) -> Classifier:
         pair=dict(artefact["pair"]),
         gain_at_zero=_finite(artefact["intercept"]["gain"]),
         score_at_zero=_finite(artefact["intercept"]["score"]),
-        gain_weights=tuple(_finite(gain) for gain, _ in pairs),
-        score_weights=tuple(_finite(score) for _, score in pairs),
+        weighing=tuple(
+            (place, name, FEATURE_WORDS[name], gain, odds)
+            for place, (name, (gain, odds)) in enumerate(zip(FEATURE_NAMES, pairs, strict=True))
+            if gain or odds
+        ),
         longest_ngram=int(artefact["ngrams"]["longest"]),
         ngrams={
             gram: Ngram(
@@ -212,11 +229,11 @@ def score(
         return None
     values = features_of(text, words)
     parts = [("base", "every request", classifier.gain_at_zero, classifier.score_at_zero)]
-    for name, value, gain, odds in zip(
-        FEATURE_NAMES, values, classifier.gain_weights, classifier.score_weights, strict=True
-    ):
-        if value and (gain or odds):
-            parts.append((name, FEATURE_WORDS[name], gain * value, odds * value))
+    parts += [
+        (name, read_as, gain * value, odds * value)
+        for place, name, read_as, gain, odds in classifier.weighing
+        if (value := values[place])
+    ]
     if classifier.ngrams:
         parts += _ngram_parts(classifier, words)
     why = _unfamiliar(classifier, text, words, values, measured)
@@ -234,14 +251,14 @@ def reading(request: RequestText | Mapping[str, Any] | str) -> tuple[str, Sequen
 
 
 def _summed(parts: Sequence[tuple[str, str, float, float]], why: str) -> Scored:
-    contributions = tuple(
+    exact = tuple(
         [
-            Contribution(name, words, round(gain * 1_000_000), round(odds * 1_000_000))
+            (name, words, round(gain * 1_000_000), round(odds * 1_000_000))
             for name, words, gain, odds in parts
         ]
     )
-    gain = Decimal(sum(part.gain_micro for part in contributions)).scaleb(-6)
-    log_odds = Decimal(sum(part.score_micro for part in contributions)).scaleb(-6)
+    gain = Decimal(sum([part[2] for part in exact])).scaleb(-6)
+    log_odds = Decimal(sum([part[3] for part in exact])).scaleb(-6)
     probability = 1 / (1 + math.exp(-max(-30.0, min(30.0, float(log_odds)))))
     return Scored(
         gain=max(Decimal(-1), min(Decimal(1), gain)),
@@ -249,7 +266,7 @@ def _summed(parts: Sequence[tuple[str, str, float, float]], why: str) -> Scored:
         log_odds=log_odds,
         unfamiliar=bool(why),
         why_unfamiliar=why,
-        contributions=contributions,
+        parts=exact,
     )
 
 

@@ -67,6 +67,10 @@ class Signal:
         return value if self.kind == OPEN_ENUM or value in self.values else None
 
     def _number(self, value: object) -> int | Decimal | None:
+        if type(value) is int and self.kind == INT:
+            is_low = self.low is not None and value < self.low
+            is_high = self.high is not None and value > self.high
+            return None if is_low or is_high else value
         if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
             return None
         try:
