@@ -46,6 +46,9 @@ INSTALLED_APPS = [
     "django_htmx",
     "template_partials",
 ]
+if SIGNALBOX_ROLE == "gateway":
+    # The live API draws nothing: what only screens need is not loaded.
+    INSTALLED_APPS = [name for name in INSTALLED_APPS if name not in env.ONLY_FOR_SCREENS]
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -187,6 +190,8 @@ AUDIT_ANCHOR_FILE = env.text("SIGNALBOX_ANCHOR_FILE") or str(
 PAYLOAD_KEY_FILE = env.key_file("SIGNALBOX_PAYLOAD_KEY_FILE", "payload.key")
 REPORTS_DIR = VAR_DIR / "reports"
 LIVE_BODY_LIMIT = env.number("SIGNALBOX_BODY_LIMIT", 2 * 1024 * 1024)
+# How long a replica decides without a word of its database: keys and policies may have changed.
+SNAPSHOT_MAX_AGE_S = env.number("SIGNALBOX_SNAPSHOT_MAX_AGE_S", 3600)
 DATA_CLASSES = ("public", "internal", "confidential", "restricted")
 
 # host:port pairs in private ranges that backends may use; everything else private is refused.

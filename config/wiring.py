@@ -5,9 +5,14 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.conf import settings
+
 
 def connect() -> None:
     """Called once at start-up, when every app is loaded."""
+    if settings.SIGNALBOX_ROLE == "gateway":
+        # Everything below is about screens and background work; connect_gateway is all it needs.
+        return
     from accounts import neighbours
     from audit import followers
     from review import attention  # noqa: F401  (registers itself for the overview)

@@ -21,6 +21,7 @@ EXEMPT = {
     "accounts.services.access.clear_attempts": "a counter; person.signed_in says what happened",
     "routing.services.transitions.move": "each caller records the transition that it makes",
     "routing.services.snapshots.acknowledge": "a replica's heartbeat",
+    "routing.services.snapshots.leave": "a replica's heartbeat ends",
     "routing.services.holds.answer_hold": "part of the transaction of review.decided",
     "routing.services.holds.expire_hold": "the decision's terminal event and review.expired say it",
     "routing.services.holds.leave_pending": "the decision's terminal event says it",

@@ -31,6 +31,7 @@ MADE_BY_RUN = (
     "ports.json",
     "postgres",
     "reports",
+    "snapshot.json",
     "static",
     "valkey",
 )

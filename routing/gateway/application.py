@@ -23,7 +23,7 @@ from routing.gateway.explaining import explain
 from routing.gateway.metrics import Metrics
 from routing.gateway.recorder import Recorder
 from routing.gateway.records import Scribe
-from routing.gateway.replica import Replica
+from routing.gateway.replica import MAX_AGE_S, Replica
 from routing.gateway.serving import serve
 from routing.gateway.snapshot import Snapshot
 from routing.gateway.surfaces.chat import CHAT
@@ -59,14 +59,24 @@ class Gateway:
     log = logging.getLogger("routing.gateway")
 
     def __init__(
-        self, *, dsn: str, snapshot_file: Path, guard: Guard, url: str, body_limit: int
+        self,
+        *,
+        dsn: str,
+        snapshot_file: Path,
+        guard: Guard,
+        url: str,
+        body_limit: int,
+        snapshot_max_age_s: float = MAX_AGE_S,
     ) -> None:
         self.url = url
         self.surfaces = _SURFACES
         self.body_limit = body_limit
-        self.replica = Replica(dsn=dsn, file=snapshot_file, guard=guard)
+        self.replica = Replica(
+            dsn=dsn, file=snapshot_file, guard=guard, max_age_s=snapshot_max_age_s
+        )
         self.replica.on_hold_answered = self._wake_hold
         self.recorder = Recorder(dsn)
+        self.replica.on_database_lost = self.recorder.suspect
         self.rate_limits = keys.RateLimits()
         self.metrics = Metrics()
         self.hold_events: dict[str, asyncio.Event] = {}
@@ -92,6 +102,7 @@ class Gateway:
             guard=Guard(settings.EGRESS_PRIVATE_ALLOWED),
             url=settings.SIGNALBOX_URL,
             body_limit=settings.LIVE_BODY_LIMIT,
+            snapshot_max_age_s=settings.SNAPSHOT_MAX_AGE_S,
         )
 
     @property
@@ -105,6 +116,8 @@ class Gateway:
 
     async def start(self) -> None:
         self.recorder.start()
+        # Whether anything can be recorded is known before the first request, not by it.
+        self.recorder.suspect()
         await self.replica.start()
         _ = self.scribe
         # What exists now lives as long as the process: keep the collector away from it.
@@ -165,11 +178,21 @@ class Gateway:
         await x.refuse(ApiError("not_found", "This replica serves the live API only."))
 
     def current_snapshot(self) -> Snapshot:
-        if self.replica.snapshot is None:
+        """The snapshot to decide on; raises 503 when there is none, or none young enough."""
+        snapshot, replica = self.replica.snapshot, self.replica
+        if snapshot is None:
             raise ApiError(
                 "policy_unavailable", "This replica has no valid snapshot yet.", retry_after_s=2
             )
-        return self.replica.snapshot
+        if (age_s := replica.age_s()) > replica.max_age_s:
+            raise ApiError(
+                "policy_unavailable",
+                f"This replica last heard from its database {age_s:.0f} s ago and may decide for "
+                f"{replica.max_age_s:.0f} s without it. It goes on by itself when the database "
+                "answers; try another replica meanwhile.",
+                retry_after_s=5,
+            )
+        return snapshot
 
     async def announce_hold(self, decision_id: uuid.UUID) -> None:
         if self.on_held is None:
@@ -221,12 +244,22 @@ async def _ready(gateway: Gateway, x: Exchange) -> None:
     snapshot = gateway.current_snapshot()
     await x.answer(
         200,
-        orjson.dumps({"status": "ready", "revision": snapshot.revision, "digest": snapshot.digest}),
+        orjson.dumps(
+            {
+                "status": "ready",
+                "revision": snapshot.revision,
+                "digest": snapshot.digest,
+                "age_s": round(gateway.replica.age_s(), 1),
+                "refuses": gateway.replica.refusal.why if gateway.replica.refusal else None,
+            }
+        ),
     )
 
 
 async def _metrics(gateway: Gateway, x: Exchange) -> None:
-    body = gateway.metrics.text(recorder=gateway.recorder, in_flight=gateway._in_flight)
+    body = gateway.metrics.text(
+        recorder=gateway.recorder, replica=gateway.replica, in_flight=gateway._in_flight
+    )
     await x.begin(200, [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")])
     await x.write(body)
     await x.end()

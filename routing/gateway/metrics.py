@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from routing.gateway.exchange import Exchange
     from routing.gateway.planning import Plan
     from routing.gateway.recorder import Recorder
+    from routing.gateway.replica import Replica
 
 _OVERHEAD_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 _TOTAL_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -57,6 +58,29 @@ class Metrics:
         self._batches = Gauge(
             "signalbox_record_batches", "Commits of the recorder.", registry=self.registry
         )
+        self._can_record = Gauge(
+            "signalbox_can_record",
+            "1 while decisions can be recorded; at 0 requests get 503 audit_unavailable.",
+            registry=self.registry,
+        )
+        self._revision = Gauge(
+            "signalbox_snapshot_revision", "Revision this replica runs.", registry=self.registry
+        )
+        self._age = Gauge(
+            "signalbox_snapshot_age_seconds",
+            "Since the database last confirmed the snapshot.",
+            registry=self.registry,
+        )
+        self._max_age = Gauge(
+            "signalbox_snapshot_max_age_seconds",
+            "The age at which this replica stops deciding.",
+            registry=self.registry,
+        )
+        self._refuses = Gauge(
+            "signalbox_snapshot_refused",
+            "1 while a newer snapshot is not valid and the previous one serves.",
+            registry=self.registry,
+        )
 
     def served(self, plan: Plan, outcome: str, x: Exchange) -> None:
         decision, route = plan.decision, plan.route.slug
@@ -74,9 +98,14 @@ class Metrics:
     def refused(self, code: str) -> None:
         self._refused.labels(code).inc()
 
-    def text(self, *, recorder: Recorder, in_flight: int) -> bytes:
+    def text(self, *, recorder: Recorder, replica: Replica, in_flight: int) -> bytes:
         self._in_flight.set(in_flight)
         self._queue.set(recorder.depth)
         self._written.set(recorder.written)
         self._batches.set(recorder.batches)
+        self._can_record.set(recorder.can_record)
+        self._revision.set(replica.snapshot.revision if replica.snapshot else -1)
+        self._age.set(replica.age_s())
+        self._max_age.set(replica.max_age_s)
+        self._refuses.set(replica.refusal is not None)
         return generate_latest(self.registry)

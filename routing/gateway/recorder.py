@@ -72,6 +72,8 @@ class Recorder:
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_failing = False
+        # Told from outside that the database may be gone: nothing is decided until it is known.
+        self._is_suspect = False
         self._is_stopping = False
         self.batches = 0
         self.written = 0
@@ -95,10 +97,19 @@ class Recorder:
         if self._connection:
             await self._connection.close()
 
+    @property
+    def can_record(self) -> bool:
+        return not (self._is_failing or self._is_suspect or len(self._queue) >= self._capacity)
+
     def check(self) -> None:
         """Raise 503 before a decision is numbered, when it could not be recorded anyway."""
-        if self._is_failing or len(self._queue) >= self._capacity:
+        if not self.can_record:
             raise RecordUnavailable
+
+    def suspect(self) -> None:
+        """The database may be gone: see whether it is before the next decision."""
+        self._is_suspect = True
+        self._hurry()
 
     def put(
         self,
@@ -137,19 +148,27 @@ class Recorder:
             self._is_urgent = False
             while self._queue:
                 batch = [self._queue[i] for i in range(min(BATCH, len(self._queue)))]
-                loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(COMMIT_TIMEOUT_S, self._release_waiters)
-                await self._write_until_done(batch)
-                self._timer.cancel()
+                await self._write_watched(batch)
                 for ticket in batch:
                     self._queue.popleft()
                     self._settle(ticket, None)
+            if self._is_suspect and not self._is_stopping:
+                await self._write_watched([])
             if self._is_stopping:
                 return
+
+    async def _write_watched(self, batch: Sequence[Ticket]) -> None:
+        """Write a batch; an empty one only asks whether the database is there."""
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(COMMIT_TIMEOUT_S, self._release_waiters)
+        await self._write_until_done(batch)
+        self._timer.cancel()
 
     def _release_waiters(self) -> None:
         """Answer 503 to those who waited too long; their events stay queued and get written."""
         now = monotonic()
+        # A database that hangs breaks no connection: until it answers, no more is decided.
+        self._is_suspect = True
         for ticket in self._queue:
             if ticket.done is not None and now - ticket.put_at >= COMMIT_TIMEOUT_S:
                 self._settle(ticket, RecordUnavailable())
@@ -206,7 +225,7 @@ class Recorder:
             else:
                 if self._is_failing:
                     log.info("Recording goes on.")
-                self._is_failing = False
+                self._is_failing = self._is_suspect = False
                 return
 
     async def _connected(self) -> psycopg.AsyncConnection:

@@ -1,7 +1,8 @@
 """What one running replica holds: snapshot, adapters, breakers, health, and how it keeps them.
 
-A new snapshot is built, compiled and warmed before it is swapped in; the old one serves meanwhile.
-Requests in flight keep the one they began with.
+A new snapshot is built, compiled and rehearsed before it is swapped in; the old one serves
+meanwhile, and goes on when the new one is not valid. Requests in flight keep the one they began
+with. How old a snapshot may become without the database's word is stated, and enforced.
 """
 
 from __future__ import annotations
@@ -11,34 +12,46 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from typing import Any, TypeVar
 
-import orjson
-import psycopg
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, close_old_connections
+from django.db import Error as DatabaseProblem
+from django.db import close_old_connections
 
+from audit import payloads
 from routing.adapters.egress import Guard
 from routing.adapters.openai_compatible import OpenAICompatible
 from routing.engine.types import BackendFacts
 from routing.gateway.breaker import Breaker, RetryBudget
 from routing.gateway.caps import HoldCaps
+from routing.gateway.kept import SnapshotFile, Unusable
 from routing.gateway.latencies import Latencies
+from routing.gateway.rehearsal import NotValid, prepare
 from routing.gateway.scoring import Scoring
 from routing.gateway.sessions import Sessions
-from routing.gateway.snapshot import ClientKey, Snapshot, compile_snapshot
-from routing.services import health, secrets, snapshots
+from routing.gateway.snapshot import ClientKey, Snapshot, restricted_by
+from routing.gateway.watch import Seen, Watch
+from routing.services import secrets, snapshots
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-POLL_S = 2.0
-SNAPSHOT_CHANNEL = "signalbox_snapshot"
-HOLD_CHANNEL = "signalbox_hold"
+START_S = 5.0
+BUILD_S = 10.0
+KEEP_EVERY_S = 30.0
+MAX_AGE_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A newer snapshot that was not taken, and why."""
+
+    revision: int
+    why: str
 
 
 def _with_fresh_connection(work: Callable[[], T]) -> T:
@@ -55,13 +68,20 @@ async def in_thread(work: Callable[[], T]) -> T:
 
 
 class Replica:
-    def __init__(self, *, dsn: str, file: Path, guard: Guard) -> None:
+    def __init__(self, *, dsn: str, file: Path, guard: Guard, max_age_s: float = MAX_AGE_S) -> None:
         self.name = f"{socket.gethostname()}-{os.getpid()}"
         self.started_at = datetime.now(UTC)
         self.snapshot: Snapshot | None = None
+        self.refusal: Refusal | None = None
+        self.refused = 0
+        self.max_age_s = max_age_s
         self.on_hold_answered: Callable[[str], None] = lambda _: None
-        self._dsn = dsn
-        self._file = file
+        self.on_database_lost: Callable[[], None] = lambda: None
+        self._confirmed = monotonic()
+        self._good: Snapshot | None = None
+        self._document: dict[str, Any] | None = None
+        self._file = SnapshotFile(file, key=payloads.payload_key)
+        self._kept_at = -KEEP_EVERY_S
         self._guard = guard
         self._adapters: dict[str, OpenAICompatible] = {}
         self._made_from: dict[str, tuple[str, str, int]] = {}
@@ -69,21 +89,26 @@ class Replica:
         self._retries: dict[str, RetryBudget] = {}
         self._unhealthy: frozenset[str] = frozenset()
         self._facts: dict[tuple[str, ...], dict[str, BackendFacts]] = {}
-        self._tasks: list[asyncio.Task[None]] = []
-        self._changed = asyncio.Event()
+        self._watch = Watch(
+            dsn,
+            on_seen=self._seen,
+            on_lost=lambda: self.on_database_lost(),
+            on_hold=lambda decision_id: self.on_hold_answered(decision_id),
+        )
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._one_at_a_time = asyncio.Lock()
         self.hold_caps = HoldCaps()
         self.latencies = Latencies()
         self.sessions = Sessions()
         self.scoring = Scoring()
 
     async def start(self) -> None:
-        """Load a snapshot from the database, or from disk when there is none; then follow."""
-        if not await self._refresh():
-            self._load_from_disk()
-        self._tasks = [
-            asyncio.create_task(self._follow(), name="snapshot"),
-            asyncio.create_task(self._listen(), name="listen"),
-        ]
+        """Load a snapshot from the database, or from disk when it does not answer; then follow."""
+        first = asyncio.create_task(self._refresh(), name="first snapshot")
+        await asyncio.wait({first}, timeout=START_S)
+        if self.snapshot is None:
+            await self._load_from_disk()
+        self._tasks = [first, asyncio.create_task(self._watch.run(), name="watch")]
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -91,6 +116,12 @@ class Replica:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for adapter in self._adapters.values():
             await adapter.close()
+        if self._document is not None:
+            await self._told(lambda: snapshots.leave(replica=self.name))
+
+    def age_s(self) -> float:
+        """Seconds since the database last said that this is what it holds."""
+        return monotonic() - self._confirmed
 
     def adapter(self, name: str) -> OpenAICompatible:
         return self._adapters[name]
@@ -126,36 +157,85 @@ class Replica:
             self._facts[cache_key] = facts
         return facts
 
+    async def _seen(self, seen: Seen) -> None:
+        """The database spoke: take over what changed, and say what runs here."""
+        self._unhealthy = seen.unhealthy
+        if self.refusal is not None:
+            is_known = seen.revision == self.refusal.revision
+        else:
+            # A snapshot from disk may be another database's, whatever its revision.
+            is_known = self._document is not None and self._document["revision"] == seen.revision
+        if is_known:
+            self._confirmed = monotonic()
+            await self._keep()
+            await self._acknowledge()
+        else:
+            await self._refresh()
+
     async def _refresh(self) -> bool:
-        """Build, compile, warm and swap; return whether a valid snapshot came from the database."""
+        """Build, compile, rehearse and swap; return whether a valid snapshot came of it."""
+        asked = monotonic()
         try:
-            document = await in_thread(snapshots.build_document)
-        except (DatabaseError, OSError) as problem:
+            async with asyncio.timeout(BUILD_S):
+                document = await in_thread(snapshots.build_document)
+        except (DatabaseProblem, OSError) as problem:
             log.warning("The snapshot cannot be read: %s", problem)
             return False
+        except Exception as problem:
+            self._refuse(-1, f"it cannot be built: {type(problem).__name__}: {problem}"[:300])
+            return False
+        self._confirmed = asked
         return await self.adopt(document, keep=True)
 
     async def adopt(self, document: dict[str, Any], *, keep: bool) -> bool:
-        """Compile, warm and swap in a snapshot document; ``keep`` writes and acknowledges it too.
+        """Compile, rehearse and swap in a document; ``keep`` writes and acknowledges it too.
 
-        Returns False, and goes on with what there was, when the document is not valid.
+        Returns False, and goes on with what there was, when the document is not valid: only what
+        it takes away holds at once.
         """
-        if self.snapshot is not None and document["digest"] == self.snapshot.digest:
-            self.snapshot = replace(self.snapshot, revision=document["revision"])
-        else:
-            try:
-                fresh = compile_snapshot(document)
-            except Exception:
-                # Whatever is wrong with it, the old one goes on serving.
-                log.exception("The new snapshot is not valid; the previous one keeps serving.")
+        async with self._one_at_a_time:
+            if self.snapshot is not None and document["digest"] == self.snapshot.digest:
+                self.snapshot = replace(self.snapshot, revision=document["revision"])
+                self.refusal = None
+            elif not await self._swap(document):
+                if keep:
+                    await self._acknowledge()
                 return False
-            self._warm(fresh)
-            self.snapshot = fresh
             if keep:
-                self._save(document)
-        if keep:
-            await self._acknowledge()
+                if self._document is None or self._document["digest"] != document["digest"]:
+                    self._kept_at = -KEEP_EVERY_S
+                self._document = document
+                await self._keep()
+                await self._acknowledge()
         return True
+
+    async def _swap(self, document: dict[str, Any]) -> bool:
+        try:
+            # Beside the loop: requests are answered from the old one while this takes its time.
+            fresh = await asyncio.to_thread(prepare, document)
+        except NotValid as problem:
+            self._refuse(document.get("revision", -1), str(problem))
+            self._restrict(document)
+            return False
+        self._warm(fresh)
+        self.snapshot = self._good = fresh
+        self.refusal = None
+        log.info("Running on snapshot revision %s, %s.", fresh.revision, fresh.digest)
+        return True
+
+    def _refuse(self, revision: int, why: str) -> None:
+        if self.refusal is None or self.refusal.why != why:
+            self.refused += 1
+            log.error("Snapshot revision %s is refused, the previous one serves: %s", revision, why)
+        self.refusal = Refusal(revision=revision, why=why)
+
+    def _restrict(self, document: dict[str, Any]) -> None:
+        if self._good is None:
+            return
+        try:
+            self.snapshot = restricted_by(self._good, document)
+        except Exception:
+            log.exception("What the refused snapshot takes away cannot be read either.")
 
     def _warm(self, fresh: Snapshot) -> None:
         for name, backend in fresh.backends.items():
@@ -181,84 +261,55 @@ class Replica:
             )
             self._made_from[name] = made_from
 
-    def _save(self, document: dict[str, Any]) -> None:
+    async def _keep(self) -> None:
+        """Write the snapshot down, and again from time to time: its age counts from the last."""
+        document, now = self._document, monotonic()
+        if document is None or self.refusal is not None or now - self._kept_at < KEEP_EVERY_S:
+            return
+        self._kept_at = now
+        confirmed_at = time() - self.age_s()
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            fresh = self._file.with_suffix(f".{os.getpid()}")
-            fresh.write_bytes(orjson.dumps(document))
-            fresh.chmod(0o600)
-            fresh.replace(self._file)
+            await asyncio.to_thread(self._file.write, document, confirmed_at=confirmed_at)
         except OSError as problem:
             log.warning("The snapshot cannot be kept on disk: %s", problem)
 
-    def _load_from_disk(self) -> None:
+    async def _load_from_disk(self) -> None:
         try:
-            document = orjson.loads(self._file.read_bytes())
-            if snapshots.digest_of(document) != document["digest"]:
-                log.error("The snapshot on disk does not have its digest; it is not used.")
-                return
-            fresh = compile_snapshot(document)
+            kept = await asyncio.to_thread(self._file.read, now=time())
+            fresh = await asyncio.to_thread(prepare, kept.document)
         except FileNotFoundError:
+            log.error("No database and no snapshot on disk: nothing can be decided until one is.")
+            return
+        except (Unusable, NotValid) as problem:
+            log.error("The snapshot on disk is not used: %s", problem)
             return
         except Exception:
-            log.exception("The snapshot on disk cannot be used.")
+            log.exception("The snapshot on disk cannot be read.")
+            return
+        if self.snapshot is not None:
             return
         self._warm(fresh)
-        self.snapshot = fresh
-        log.warning("Started from the snapshot on disk, revision %s.", fresh.revision)
+        self.snapshot = self._good = fresh
+        self._confirmed = monotonic() - kept.age_s
+        log.warning("Started from disk: revision %s, %.0f s old.", fresh.revision, kept.age_s)
 
     async def _acknowledge(self) -> None:
-        snapshot = self.snapshot
+        snapshot, refusal = self.snapshot, self.refusal
         if snapshot is None:
             return
-        try:
-            await in_thread(
-                lambda: snapshots.acknowledge(
-                    replica=self.name,
-                    revision=snapshot.revision,
-                    digest=snapshot.digest,
-                    started_at=self.started_at,
-                )
+        await self._told(
+            lambda: snapshots.acknowledge(
+                replica=self.name,
+                revision=snapshot.revision,
+                digest=snapshot.digest,
+                started_at=self.started_at,
+                refused=f"Revision {refusal.revision}: {refusal.why}" if refusal else "",
             )
-        except DatabaseError as problem:
-            log.warning("The snapshot cannot be acknowledged: %s", problem)
+        )
 
-    async def _follow(self) -> None:
-        """The poll behind the notification: nothing is missed when a LISTEN connection breaks."""
-        while True:
-            try:
-                async with asyncio.timeout(POLL_S):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
-            self._changed.clear()
-            try:
-                revision, unhealthy = await in_thread(
-                    lambda: (snapshots.current_revision(), health.unhealthy_backends())
-                )
-            except DatabaseError:
-                continue
-            self._unhealthy = unhealthy
-            if self.snapshot is None or revision != self.snapshot.revision:
-                await self._refresh()
-            else:
-                await self._acknowledge()
-
-    async def _listen(self) -> None:
-        pause = 0.2
-        while True:
-            try:
-                async with await psycopg.AsyncConnection.connect(
-                    self._dsn, autocommit=True
-                ) as connection:
-                    await connection.execute(f"LISTEN {SNAPSHOT_CHANNEL}")
-                    await connection.execute(f"LISTEN {HOLD_CHANNEL}")
-                    pause = 0.2
-                    async for notice in connection.notifies():
-                        if notice.channel == SNAPSHOT_CHANNEL:
-                            self._changed.set()
-                        else:
-                            self.on_hold_answered(notice.payload)
-            except (psycopg.Error, OSError):
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 5.0)
+    async def _told(self, say: Callable[[], None]) -> None:
+        try:
+            async with asyncio.timeout(START_S):
+                await in_thread(say)
+        except (DatabaseProblem, OSError) as problem:
+            log.warning("The database was not told what runs here: %s", problem)

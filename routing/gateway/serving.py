@@ -7,6 +7,7 @@ through here.
 
 from __future__ import annotations
 
+import asyncio
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,12 @@ async def carry_out(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
         carrier.abandoned()
         ends.end(gateway, x, carrier, "aborted", error_code="client_gone")
         gateway.metrics.served(plan, "aborted", x)
+    except asyncio.CancelledError:
+        # This process stops and its patience is over: the request ends here, not at its deadline.
+        carrier.abandoned()
+        ends.end(gateway, x, carrier, "aborted", error_code="router_stopped")
+        gateway.metrics.served(plan, "aborted", x)
+        raise
     except Exception:
         gateway.log.exception("A request failed in the router itself.")
         error = ApiError("internal_error", "The router failed; the request id finds it.")

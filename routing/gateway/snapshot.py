@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -175,4 +176,46 @@ def compile_snapshot(document: Mapping[str, Any]) -> Snapshot:
         killed_backends=frozenset(target for scope, _, target in killed if scope == "backend"),
         killed_routes=frozenset(target for scope, _, target in killed if scope == "route"),
         public_stopped=any(scope == "public" for scope, _, _ in killed),
+    )
+
+
+_STATES = ("active", "draining", "disabled")
+
+
+def restricted_by(old: Snapshot, document: Mapping[str, Any]) -> Snapshot:
+    """The old snapshot without what a newer document takes away.
+
+    For a document that is not valid as a whole: what it stops, revokes or ends still holds, and
+    what it would newly allow does not. The result has a digest of its own.
+    """
+    killed = [str(entry).partition(":") for entry in document["killed"]]
+    still_there = {bytes.fromhex(item["sha256"]) for item in document["keys"]}
+    newer = {item["name"]: item for item in document["backends"]}
+    both = f"{old.digest} restricted by {document['digest']}"
+    return replace(
+        old,
+        digest="sha256:" + hashlib.sha256(both.encode()).hexdigest(),
+        keys={digest: key for digest, key in old.keys.items() if digest in still_there},
+        backends={
+            name: replace(backend, facts=_restricted(backend.facts, newer.get(name)))
+            for name, backend in old.backends.items()
+        },
+        killed_backends=old.killed_backends | {t for scope, _, t in killed if scope == "backend"},
+        killed_routes=old.killed_routes | {t for scope, _, t in killed if scope == "route"},
+        public_stopped=old.public_stopped or any(scope == "public" for scope, _, _ in killed),
+    )
+
+
+def _restricted(facts: BackendFacts, item: Mapping[str, Any] | None) -> BackendFacts:
+    if item is None or item["boundary"] != facts.boundary:
+        return replace(facts, state="disabled")
+    return replace(
+        facts,
+        state=max(facts.state, item["state"], key=_STATES.index),
+        data_classes=facts.data_classes & frozenset(item["data_classes"]),
+        signoffs={
+            name: min(ends, item["signoffs"][name])
+            for name, ends in facts.signoffs.items()
+            if name in item["signoffs"]
+        },
     )

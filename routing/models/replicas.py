@@ -18,6 +18,8 @@ class Replica(models.Model):
     digest = models.CharField(max_length=71)
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
+    # Why a newer snapshot is refused while this one goes on; empty when none is.
+    refused = models.TextField(blank=True, default="", db_default="")
 
     class Meta:
         ordering = ("name",)

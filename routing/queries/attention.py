@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.urls import reverse
+from django.utils import timezone
 
 from audit import queries as trail
-from routing.models import Backend, PolicyVersion, Route
+from routing.models import Backend, PolicyVersion, Replica, Route
 from routing.queries.backends import health_of, latest_probes
+from routing.queries.system import SILENT_AFTER
 from screens.access import may
 from screens.attention import Need, provide
 
@@ -58,6 +60,21 @@ def routes_without_policy(user: Any) -> list[Need]:
             tone="bad",
         )
         for route in idle[:5]
+    ]
+
+
+@provide("routing.operate")
+def refused_snapshots(user: Any) -> list[Need]:
+    told = Replica.objects.filter(seen_at__gt=timezone.now() - SILENT_AFTER).exclude(refused="")
+    return [
+        Need(
+            sentence=f"The replica {one.name} refuses the newest snapshot, so the last change "
+            "is not in effect there.",
+            url=reverse("system"),
+            act="See why",
+            tone="bad",
+        )
+        for one in told[:5]
     ]
 
 

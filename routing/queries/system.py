@@ -33,6 +33,7 @@ ENVIRONMENT: Final = (
     ("SIGNALBOX_TRUSTED_ORIGINS", True, "origins that may post forms"),
     ("SIGNALBOX_BEHIND_PROXY", True, "trust the proxy's X-Forwarded-Proto"),
     ("SIGNALBOX_BODY_LIMIT", True, "largest request body, in bytes"),
+    ("SIGNALBOX_SNAPSHOT_MAX_AGE_S", True, "seconds a replica decides without its database"),
     ("SIGNALBOX_PRIVATE_BACKENDS", True, "private addresses that backends may use"),
     ("SIGNALBOX_LOG_ORIGIN", True, "the name of this trail in every checkpoint"),
     ("SIGNALBOX_ANCHOR_FILE", True, "where checkpoints are kept outside"),
@@ -151,6 +152,8 @@ def _list_behind() -> int:
 def _replica(replica: Replica, expected: str, now: datetime) -> ReplicaRow:
     if now - replica.seen_at > SILENT_AFTER:
         return ReplicaRow(replica=replica, state="silent", tone="bad")
+    if replica.refused:
+        return ReplicaRow(replica=replica, state="refuses the newest", tone="bad")
     if replica.digest != expected:
         return ReplicaRow(replica=replica, state="behind", tone="warn")
     return ReplicaRow(replica=replica, state="agrees", tone="good")

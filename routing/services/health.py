@@ -20,6 +20,16 @@ from routing.services import secrets
 
 _PROBE_TIMEOUT_S = 5.0
 _FAILURES_IN_A_ROW = 2
+UNHEALTHY_SQL = f"""
+SELECT b.name FROM routing_backend b
+CROSS JOIN LATERAL (
+    SELECT count(*) AS n, bool_or(ok) AS any_ok FROM (
+        SELECT ok FROM routing_backendprobe p
+        WHERE p.backend_id = b.id ORDER BY p.at DESC LIMIT {_FAILURES_IN_A_ROW}
+    ) latest
+) seen
+WHERE seen.n = {_FAILURES_IN_A_ROW} AND NOT seen.any_ok
+"""  # noqa: S608 (a number of ours)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,17 +140,5 @@ def probe_backend(*, backend_id: int, by: Actor) -> BackendProbe:
 def unhealthy_backends() -> frozenset[str]:
     """Backends whose last two probes both failed; one that was never probed counts as well."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT b.name FROM routing_backend b
-            CROSS JOIN LATERAL (
-                SELECT count(*) AS n, bool_or(ok) AS any_ok FROM (
-                    SELECT ok FROM routing_backendprobe p
-                    WHERE p.backend_id = b.id ORDER BY p.at DESC LIMIT %s
-                ) latest
-            ) seen
-            WHERE seen.n = %s AND NOT seen.any_ok
-            """,
-            (_FAILURES_IN_A_ROW, _FAILURES_IN_A_ROW),
-        )
+        cursor.execute(UNHEALTHY_SQL)
         return frozenset(name for (name,) in cursor.fetchall())

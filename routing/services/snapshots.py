@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import orjson
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import ApiKey
@@ -21,6 +21,9 @@ from routing.models import (
     SnapshotRevision,
 )
 from routing.services.classifiers import artefacts_for
+
+# For those that look every two seconds, on a connection of their own.
+REVISION_SQL = "SELECT revision FROM routing_snapshotrevision LIMIT 1"
 
 
 def _backend(backend: Backend, signoffs: dict[int, dict[str, int]]) -> dict[str, Any]:
@@ -87,13 +90,20 @@ def digest_of(document: dict[str, Any]) -> str:
     )
 
 
-@transaction.atomic
 def build_document() -> dict[str, Any]:
-    """Read one consistent state of the registry, routes, keys and switches.
+    """Read one consistent state of the registry, routes, keys and switches, and its revision.
 
-    The revision is read first: a change that lands while we read raises it, and the replica's next
-    look builds again.
+    Every table is read as of one moment, so that no replica ever holds half of a change.
     """
+    is_outermost = not connection.in_atomic_block
+    with transaction.atomic():
+        if is_outermost:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        return _read_document()
+
+
+def _read_document() -> dict[str, Any]:
     revision = SnapshotRevision.objects.values_list("revision", flat=True).first() or 0
     signoffs: dict[int, dict[str, int]] = {}
     now = timezone.now()
@@ -126,15 +136,16 @@ def current_revision() -> int:
     return SnapshotRevision.objects.values_list("revision", flat=True).first() or 0
 
 
-def acknowledge(*, replica: str, revision: int, digest: str, started_at: Any) -> None:
-    """Say which digest this replica runs; the version page shows who has acknowledged."""
-    Replica.objects.update_or_create(
-        name=replica,
-        defaults={
-            "revision": revision,
-            "digest": digest,
-            "started_at": started_at,
-            "seen_at": timezone.now(),
-        },
-    )
-    Replica.objects.filter(seen_at__lt=timezone.now() - timedelta(minutes=10)).delete()
+def acknowledge(
+    *, replica: str, revision: int, digest: str, started_at: Any, refused: str = ""
+) -> None:
+    """Say which digest this replica runs, and why it refuses a newer one if it does."""
+    now = timezone.now()
+    said = {"revision": revision, "digest": digest, "started_at": started_at, "refused": refused}
+    Replica.objects.update_or_create(name=replica, defaults={**said, "seen_at": now})
+    Replica.objects.filter(seen_at__lt=now - timedelta(minutes=10)).delete()
+
+
+def leave(*, replica: str) -> None:
+    """A replica that stops in order says so, and is not shown as silent."""
+    Replica.objects.filter(name=replica).delete()
