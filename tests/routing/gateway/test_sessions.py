@@ -9,6 +9,7 @@ import pytest
 
 from routing.gateway.scoring import Scoring
 from routing.gateway.sessions import LONGEST_S, Remembered, Sessions
+from routing.services.snapshots import digest_of
 from tests.faults.upstream import Upstream, answer, completion, reset
 from tests.routing.gateway.conftest import START, Live, snapshot_document
 
@@ -109,7 +110,7 @@ async def test_another_version_of_the_policy_begins_anew(start: START) -> None:
     await live.say(LONG, session="a")
     document = snapshot_document({"small": small.port, "large": large.port}, **STICKY)
     document["routes"][0]["policy"]["number"] = 2
-    await live.gateway.replica.adopt({**document, "digest": "sha256:new"}, keep=False)
+    await live.gateway.replica.adopt({**document, "digest": digest_of(document)}, keep=False)
 
     assert sticky_of(await live.say(SHORT, session="a"))[0] == "miss"
 
