@@ -120,6 +120,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "classifier.training_cancelled": Kind("{actor} cancelled the training of {object}", "policy"),
     "classifier.training_failed": Kind("The training of {object} failed[: {reason}]", "policy"),
+    "classifier.measured": Kind(
+        "{actor} measured {object}[ on {details.pair}][: {details.verdict}]", "policy"
+    ),
     "classifier.retired": Kind("{actor} retired {object}[: {reason}]", "policy"),
     "route.created": Kind("{actor} created {object}", "policy"),
     "route.changed": Kind("{actor} changed {object}", "policy"),

@@ -194,6 +194,11 @@ LIVE_BODY_LIMIT = env.number("SIGNALBOX_BODY_LIMIT", 2 * 1024 * 1024)
 SNAPSHOT_MAX_AGE_S = env.number("SIGNALBOX_SNAPSHOT_MAX_AGE_S", 3600)
 DATA_CLASSES = ("public", "internal", "confidential", "restricted")
 
+# Whether rules may route by the built-in classifier, of which nothing is proved on any backend.
+FIRST_CLASSIFIER_MAY_ENFORCE = env.flag(
+    "SIGNALBOX_FIRST_CLASSIFIER_MAY_ENFORCE", default=not PRODUCTION
+)
+
 # host:port pairs in private ranges that backends may use; everything else private is refused.
 EGRESS_PRIVATE_ALLOWED = env.words("SIGNALBOX_PRIVATE_BACKENDS")
 

@@ -39,6 +39,11 @@ def run_backtest(backtest_id: str) -> None:
     backtests.run_backtest(backtest_id=UUID(backtest_id))
 
 
+@shared_task(name="routing.tasks.fail_lost_trainings", expires=30)
+def fail_lost_trainings() -> int:
+    return classifiers.fail_lost_trainings()
+
+
 @shared_task(name="routing.tasks.train_classifier")
 def train_classifier(training_id: str) -> None:
     classifiers.run_training(training_id=UUID(training_id))

@@ -14,5 +14,6 @@ urlpatterns = [
     path(_TRAINING, classifiers.training, name="classifier-training"),
     path(f"{_TRAINING}cancel/", classifiers.cancel_training, name="cancel-training"),
     path(_ONE, classifiers.classifier, name="classifier"),
+    path(f"{_ONE}retire/", classifiers.retire, name="retire-classifier"),
     path(f"{_ONE}artefact.json", classifiers.artefact, name="classifier-artefact"),
 ]

@@ -80,6 +80,9 @@ class Finding:
     """One thing that is wrong with a policy, and where.
 
     `witness` is a request that shows it, and `scenario` the way on which its data would leave.
+
+    A blocking one keeps a version from being submitted; `blocks_activation` lets it be judged,
+    simulated and tried in shadow, and not become active.
     """
 
     code: str
@@ -88,6 +91,7 @@ class Finding:
     blocking: bool = True
     witness: Mapping[str, SignalValue] | None = None
     scenario: Scenario | None = None
+    blocks_activation: bool = False
 
     def as_json(self) -> dict[str, Any]:
         found: dict[str, Any] = {
@@ -95,6 +99,7 @@ class Finding:
             "path": self.path,
             "message": self.message,
             "blocking": self.blocking,
+            "blocks_activation": self.blocking or self.blocks_activation,
         }
         if self.witness is not None:
             found["witness"] = {name: plain(value) for name, value in self.witness.items()}

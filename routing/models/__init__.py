@@ -1,6 +1,6 @@
 from routing.models.backends import Backend, BackendProbe, SignOff
 from routing.models.backtests import Backtest, BacktestChange
-from routing.models.classifiers import Classifier, ClassifierTraining
+from routing.models.classifiers import Classifier, ClassifierProof, ClassifierTraining
 from routing.models.decisions import Decision, Hold, Projection
 from routing.models.documents import DataFlowIssue
 from routing.models.examples import SavedExample
@@ -14,6 +14,7 @@ __all__ = [
     "Backtest",
     "BacktestChange",
     "Classifier",
+    "ClassifierProof",
     "ClassifierTraining",
     "DataFlowIssue",
     "Decision",

@@ -40,6 +40,9 @@ class Classifier(models.Model):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    retired_by = models.CharField(max_length=150, blank=True)
+    retired_why = models.CharField(max_length=500, blank=True)
+    retired_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ("name", "-version")
@@ -56,6 +59,35 @@ class Classifier(models.Model):
     @property
     def is_enforceable(self) -> bool:
         return bool(self.card.get("verdict", {}).get("enforceable"))
+
+
+class ClassifierProof(models.Model):
+    """A measurement on labelled prompts of one pair. It never changes; the newest one counts.
+
+    Without a classifier it is of the first one, which is part of the product; `digest` says which.
+    """
+
+    classifier = models.ForeignKey(
+        Classifier, null=True, on_delete=models.PROTECT, related_name="proofs"
+    )
+    digest = models.CharField(max_length=71)
+    small = models.CharField(max_length=200)
+    large = models.CharField(max_length=200)
+    data_digest = models.CharField(max_length=71)
+    # Prompts that it was judged by: none of a question that it was trained on.
+    rows = models.PositiveIntegerField()
+    apgr = models.FloatField(null=True)
+    low = models.FloatField(null=True)
+    high = models.FloatField(null=True)
+    metrics = models.JSONField(default=dict)
+    recorded_by = models.CharField(max_length=150)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("-id",)
+
+    def __str__(self) -> str:
+        return f"{self.small} and {self.large}"
 
 
 class ClassifierTraining(models.Model):
@@ -85,6 +117,7 @@ class ClassifierTraining(models.Model):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
     seen_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 

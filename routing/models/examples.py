@@ -18,6 +18,8 @@ class SavedExample(models.Model):
     prompt = models.TextField(blank=True)
     # Data class, client, step and what the request needs, as the form sent them.
     request = models.JSONField(default=dict)
+    # Which classifier gave gain, score and unfamiliar among the signals; empty where none did.
+    classifier = models.CharField(max_length=80, blank=True)
     signals = models.JSONField(default=dict)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)

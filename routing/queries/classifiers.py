@@ -11,7 +11,10 @@ from django.db.models import QuerySet
 from routing.engine import classifier as engine
 from routing.engine import curve
 from routing.engine.classifier import Scored
-from routing.models import Classifier, ClassifierTraining, PolicyVersion
+from routing.engine.evidence import Evidence
+from routing.engine.wording import listed
+from routing.models import Classifier, ClassifierProof, ClassifierTraining, PolicyVersion
+from routing.services.enforcement import evidence_of, standing
 from screens.charts import LineChart, Point, Series, line_chart
 from screens.errors import NotFound
 
@@ -62,11 +65,23 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Proved:
+    """One recorded measurement, and why it does not suffice; empty where it does."""
+
+    proof: ClassifierProof
+    apgr: str
+    interval: str
+    why_not: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CardPage:
     metrics: Sequence[Metric]
     curve: LineChart
     calibration: LineChart
     used_by: Sequence[PolicyVersion]
+    proofs: Sequence[Proved]
+    is_proved: bool
     versions: Sequence[Classifier]
 
 
@@ -108,7 +123,26 @@ def card_page(found: Classifier) -> CardPage:
             .select_related("route")
             .order_by("route__slug", "-number")[:20]
         ),
+        proofs=[_proved(proof, card["rows"]) for proof in found.proofs.all()[:20]],
+        is_proved=not _own(found).shortcomings(),
         versions=list(all_classifiers().filter(name=found.name).order_by("-version")[:20]),
+    )
+
+
+def _own(found: Classifier) -> Evidence:
+    """What is known of it on the pair that it was trained for."""
+    pair = found.card["pair"]
+    names = (frozenset({pair[key].casefold()}) for key in ("small", "large"))
+    known = standing(found)
+    return known.on(*names) or known.evidence[-1]
+
+
+def _proved(proof: ClassifierProof, trained_on: int) -> Proved:
+    return Proved(
+        proof=proof,
+        apgr="none" if proof.apgr is None else f"{proof.apgr:.3f}",
+        interval=f"{proof.low:.3f} to {proof.high:.3f}" if proof.low is not None else "",
+        why_not=listed(evidence_of(proof, trained_on).shortcomings()),
     )
 
 

@@ -13,6 +13,7 @@ from routing.engine.policy import Policy
 from routing.engine.types import BackendFacts, Finding, PolicyError
 from routing.engine.wording import listed
 from routing.models import Backend, SignOff
+from routing.services.enforcement import findings_on_score
 
 
 def registry_facts() -> dict[str, BackendFacts]:
@@ -64,7 +65,11 @@ def findings_of(document: dict[str, Any], *, floor: str | None = None) -> list[F
         for result in run_tests(policy, facts, now_s=now_s, floor=floor)
         if not result.passed
     ]
-    return sorted([*findings, *failing], key=lambda finding: not finding.blocking)
+    scored = findings_on_score(policy, facts)
+    return sorted(
+        [*findings, *failing, *scored],
+        key=lambda finding: (not finding.blocking, not finding.blocks_activation),
+    )
 
 
 def test_results(policy: Policy, *, floor: str | None = None) -> tuple[TestResult, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import zlib
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -24,8 +24,11 @@ from accounts.models import User
 from audit.actors import SYSTEM, Actor
 from routing.engine import classifier as engine
 from routing.engine.first_weights import FIRST_CLASSIFIER
-from routing.models import Classifier, ClassifierTraining
+from routing.engine.wording import listed
+from routing.models import Classifier, ClassifierTraining, PolicyVersion
 from routing.models.classifiers import NAME
+from routing.services import jobs
+from routing.services.transitions import given_reason
 from routing.training.evalsets import EvalSet, EvalSetError, read_evalset
 from screens.access import may
 from screens.errors import Conflict, Invalid, NotAllowed, NotFound
@@ -36,7 +39,19 @@ State = ClassifierTraining.State
 NGRAMS = ("never", "if_better", "always")
 MOST_BYTES = 40 * 1024 * 1024
 MOST_AT_ONCE = 2
-LOST_AFTER = timedelta(minutes=5)
+LOST = (
+    "The worker that ran it ended before the training did: it was stopped, or the machine ran out "
+    "of memory. The eval set is gone with it. Send the set again; if this happens again, train on "
+    "fewer prompts or without n-grams."
+)
+TOO_LONG = (
+    "It ran for four hours without an end and was given up. Train on fewer prompts or without "
+    "n-grams."
+)
+NOT_TAKEN = (
+    "No worker took it within an hour. Ask an operator whether the worker process runs (the page "
+    "System says so), then send the eval set again."
+)
 
 
 def check_name(name: str) -> None:
@@ -46,6 +61,8 @@ def check_name(name: str) -> None:
         raise Invalid(f"A classifier's name has {error.message.lower()}") from None
     if len(name) > 60:
         raise Invalid("A classifier's name has at most 60 characters.")
+    if name == FIRST_CLASSIFIER.name:
+        raise Invalid(f"{name!r} is the name of the built-in classifier; choose another.")
 
 
 def named(label: str) -> Classifier:
@@ -135,6 +152,58 @@ def publish_classifier(
     return found
 
 
+@transaction.atomic
+def retire_classifier(*, classifier: Classifier, by: User, reason: str) -> Classifier:
+    """Take a version out of use; it stays readable. Raises Conflict while a policy relies on it."""
+    if not may(by, "routing.edit_policy"):
+        raise NotAllowed
+    said = given_reason(reason)
+    # A version that names it cannot become active while this is held.
+    locked = Classifier.objects.select_for_update().get(pk=classifier.pk)
+    if locked.state == Classifier.State.RETIRED:
+        raise Conflict(f"{locked} is retired already.", code="already_retired")
+    if relying := relying_on(locked):
+        named_by = listed([f"{one} ({one.get_state_display()})" for one in relying])
+        raise Conflict(
+            f"{locked} is named by {named_by}.",
+            code="classifier_in_use",
+            what_next="Replace an active version by one that names another classifier, and "
+            "withdraw what is approved or scheduled; then retire it.",
+        )
+    Classifier.objects.filter(pk=locked.pk).update(
+        state=Classifier.State.RETIRED,
+        retired_by=Actor.of(by).name,
+        retired_why=said[:500],
+        retired_at=timezone.now(),
+    )
+    classifier.refresh_from_db()
+    audit.record(
+        "classifier.retired",
+        by=Actor.of(by),
+        object_type="classifier",
+        object_id=str(classifier),
+        reason=said,
+        details={"digest": classifier.digest},
+    )
+    return classifier
+
+
+def relying_on(classifier: Classifier) -> list[PolicyVersion]:
+    """The versions that serve with this classifier, or would without another look at them."""
+    return list(
+        PolicyVersion.objects.filter(
+            document__classifier=str(classifier),
+            state__in=(
+                PolicyVersion.State.ACTIVE,
+                PolicyVersion.State.APPROVED,
+                PolicyVersion.State.SCHEDULED,
+            ),
+        )
+        .select_related("route")
+        .order_by("route__slug", "-number")
+    )
+
+
 def read_set(lines: Iterable[str]) -> EvalSet:
     """Raises Invalid with the row-numbered complaints."""
     try:
@@ -159,15 +228,7 @@ def request_training(
         rows = len(read_set(evalset.decode("utf-8-sig").splitlines()).rows)
     except UnicodeDecodeError:
         raise Invalid("The file is not UTF-8 text.") from None
-    lost = ClassifierTraining.objects.filter(
-        state=State.RUNNING, seen_at__lt=timezone.now() - LOST_AFTER
-    )
-    lost.update(
-        state=State.FAILED,
-        problem="Its worker was lost.",
-        finished_at=timezone.now(),
-        evalset=b"",
-    )
+    fail_lost_trainings()
     waiting = ClassifierTraining.objects.filter(state__in=(State.QUEUED, State.RUNNING))
     if waiting.count() >= MOST_AT_ONCE:
         raise Conflict(
@@ -216,6 +277,24 @@ def fail_training(*, training: ClassifierTraining, problem: str) -> None:
         )
 
 
+def fail_lost_trainings(*, now: datetime | None = None) -> int:
+    """End trainings whose worker is gone, that run too long, or that nobody took."""
+    now = now or timezone.now()
+    running = ClassifierTraining.objects.filter(state=State.RUNNING)
+    waiting = ClassifierTraining.objects.filter(state=State.QUEUED)
+    found = [
+        (running.filter(seen_at__lt=now - jobs.LOST_AFTER), LOST),
+        (running.filter(started_at__lt=now - jobs.MOST_RUNNING), TOO_LONG),
+        (waiting.filter(created_at__lt=now - jobs.MOST_WAITING), NOT_TAKEN),
+    ]
+    failed = {
+        training: problem for many, problem in reversed(found) for training in many.defer("evalset")
+    }
+    for training, problem in failed.items():
+        fail_training(training=training, problem=problem)
+    return len(failed)
+
+
 def _end(training: ClassifierTraining, state: str, **fields: Any) -> bool:
     ended = ClassifierTraining.objects.filter(
         pk=training.pk, state__in=(State.QUEUED, State.RUNNING)
@@ -229,14 +308,16 @@ class _Cancelled(Exception):
 
 def run_training(*, training_id: UUID) -> ClassifierTraining:
     """Make a training that waits. Safe to run twice: the second finds it taken or ended."""
+    now = timezone.now()
     taken = ClassifierTraining.objects.filter(pk=training_id, state=State.QUEUED).update(
-        state=State.RUNNING, seen_at=timezone.now()
+        state=State.RUNNING, started_at=now, seen_at=now
     )
     training = ClassifierTraining.objects.get(pk=training_id)
     if not taken:
         return training
     try:
-        _train(training)
+        with jobs.signs_of_life(lambda: _still_running(training)):
+            _train(training)
     except _Cancelled:
         log.info("A training was cancelled.")
     except (EvalSetError, Invalid) as problem:
@@ -246,6 +327,12 @@ def run_training(*, training_id: UUID) -> ClassifierTraining:
         fail_training(training=training, problem="It broke off; the log says why.")
     training.refresh_from_db()
     return training
+
+
+def _still_running(training: ClassifierTraining) -> None:
+    ClassifierTraining.objects.filter(pk=training.pk, state=State.RUNNING).update(
+        seen_at=timezone.now()
+    )
 
 
 def _train(training: ClassifierTraining) -> None:

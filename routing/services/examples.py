@@ -21,8 +21,9 @@ from routing.engine.changes import signals_of
 from routing.engine.decide import compile_policy
 from routing.engine.document import parse_policy
 from routing.engine.examples import outcome_of, run_tests
+from routing.engine.first_weights import FIRST_CLASSIFIER
 from routing.engine.policy import Example, Policy
-from routing.engine.registry import NUMBER, Registry
+from routing.engine.registry import CLASSIFIER_SIGNALS, NUMBER, Registry
 from routing.engine.types import PolicyError, SignalValue, plain
 from routing.models import PolicyVersion, SavedExample
 from routing.services import policies
@@ -58,8 +59,9 @@ def save_example(
     route = version.route
     if route.examples.count() >= MOST:
         raise Conflict(f"A route keeps at most {MOST} examples; remove one first.")
-    registry = policy_of(version).registry
-    measured, _ = measure(request, registry)
+    policy = policy_of(version)
+    registry = policy.registry
+    measured, _ = measure(request, registry, policy.classifier)
     sent = asdict(request)
     prompt = sent.pop("prompt")
     try:
@@ -70,6 +72,7 @@ def save_example(
                 is_invented=is_invented,
                 prompt=prompt if is_invented else "",
                 request=sent,
+                classifier=policy.classifier or FIRST_CLASSIFIER.label,
                 signals=_kept(measured, registry),
                 author=by,
             )
@@ -114,10 +117,16 @@ def simulate_example(*, version: PolicyVersion, example: SavedExample) -> Simula
     request = Request(prompt=example.prompt, **example.request)
     if example.prompt:
         return simulate(version=version, request=request)
-    registry = policy_of(version).registry
-    return decide_measured(
-        version=version, measured=_admitted(example.signals, registry), request=request
-    )
+    policy = policy_of(version)
+    measured = _admitted(example.signals, policy.registry)
+    if (policy.classifier or FIRST_CLASSIFIER.label) != (
+        example.classifier or FIRST_CLASSIFIER.label
+    ):
+        # Another classifier's gain is a number on another scale: no signal is better than that.
+        measured = {
+            name: value for name, value in measured.items() if name not in CLASSIFIER_SIGNALS
+        }
+    return decide_measured(version=version, measured=measured, request=request)
 
 
 def _admitted(values: Mapping[str, Any], registry: Registry) -> dict[str, SignalValue]:

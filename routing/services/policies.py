@@ -18,7 +18,8 @@ from routing.engine.canonical import digest as digest_of
 from routing.engine.types import Finding
 from routing.models import PolicyApproval, PolicyVersion, Route
 from routing.services import backtests, meaning
-from routing.services.analysis import findings_of
+from routing.services.analysis import findings_of, registry_facts
+from routing.services.enforcement import refuse_retired, refuse_unproved
 from routing.services.transitions import (
     MustRebase,
     WrongState,
@@ -192,11 +193,12 @@ def refuse_findings(version: PolicyVersion) -> None:
 
 
 def refuse_conflict(version: PolicyVersion) -> None:
-    """Raise MustRebase or NotAPolicy when the version could not be activated now."""
+    """Raise MustRebase, NotAPolicy or NotProved when the version could not be activated now."""
     active = active_version(version.route)
     if active is not None and version.base_id != active.pk:
         raise MustRebase
     refuse_findings(version)
+    refuse_unproved(version, registry_facts())
 
 
 def refuse_own(version: PolicyVersion, by: User, act: str) -> None:
@@ -306,6 +308,7 @@ def roll_back(*, slug: str, to_number: int, by: User, reason: str) -> PolicyVers
     previous, target = active_version(route), get_version(slug=slug, number=to_number)
     if target.activated_at is None:
         raise WrongState(f"{target} was never active.", what_next="Activate it instead.")
+    refuse_retired(target)
     _swap(previous, State.ROLLED_BACK, target, (State.RETIRED, State.ROLLED_BACK), by)
     record(
         "policy.rolled_back",

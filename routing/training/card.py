@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from routing.engine.evidence import COIN, FEWEST_TO_PROVE, FEWEST_TO_TRAIN
 from routing.engine.features import FEATURE_WORDS
 from routing.training.evalsets import EvalSet
 from routing.training.samples import Sample
 
 if TYPE_CHECKING:
     from routing.training.train import Options
-
-FEWEST_TO_ENFORCE = 300
-COIN = 0.5
 
 
 def verdict(apgr: float | None, low: float | None, rows: int) -> dict[str, Any]:
@@ -28,10 +26,15 @@ def verdict(apgr: float | None, low: float | None, rows: int) -> dict[str, Any]:
             "apart before an answer exists; consider checking the small model's answer and "
             "escalating instead."
         )
-    if rows < FEWEST_TO_ENFORCE:
+    if rows < FEWEST_TO_TRAIN:
         reasons.append(
-            f"Trained on {rows:,} labelled prompts; {FEWEST_TO_ENFORCE} are the least for "
+            f"Trained on {rows:,} labelled prompts; {FEWEST_TO_TRAIN} are the least for "
             "enforcement."
+        )
+    elif rows < FEWEST_TO_PROVE:
+        reasons.append(
+            f"Judged by {rows:,} prompts apart; {FEWEST_TO_PROVE} are the least to prove it. "
+            f"Record a measurement on {FEWEST_TO_PROVE} others."
         )
     if reasons:
         return {

@@ -11,12 +11,12 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from kombu.exceptions import OperationalError
 
 from routing.forms.classifiers import TrainingForm, TryForm
-from routing.models import ClassifierTraining
+from routing.models import Classifier, ClassifierTraining
 from routing.queries import classifiers as queries
 from routing.services import classifiers
 from routing.tasks import train_classifier
 from screens.access import may, needs
-from screens.errors import Conflict, Invalid
+from screens.errors import Conflict, DomainError, Invalid
 from screens.pages import page_of, redirect_303, render_screen
 
 
@@ -57,8 +57,18 @@ def _start(request: HttpRequest, training: ClassifierTraining) -> HttpResponse:
 @needs("routing.view")
 def classifier(request: HttpRequest, name: str, version: int) -> HttpResponse:
     """The card, the curve, and one prompt scored in parts; a prompt is sent by POST, never kept."""
-    found = queries.classifier_of(name, version)
-    is_sent = request.method == "POST"
+    return _page(request, queries.classifier_of(name, version))
+
+
+def _page(
+    request: HttpRequest,
+    found: Classifier,
+    *,
+    problem: DomainError | None = None,
+    status: int = 200,
+    why: str = "",
+) -> HttpResponse:
+    is_sent = request.method == "POST" and problem is None
     form = TryForm(request.POST if is_sent else None, initial={"prompt": queries.EXAMPLE})
     is_valid = is_sent and form.is_valid()
     prompt = form.cleaned_data["prompt"] if is_valid else queries.EXAMPLE
@@ -68,9 +78,26 @@ def classifier(request: HttpRequest, name: str, version: int) -> HttpResponse:
         "page": queries.card_page(found),
         "form": form,
         "tried": queries.tried(found, prompt),
+        "may_retire": found.state == "ready" and may(request.user, "routing.edit_policy"),
+        "problem": problem,
+        "why": why,
     }
-    status = 422 if is_sent and not is_valid else 200
+    if is_sent and not is_valid:
+        status = 422
     return render_screen(request, "routing/classifier.html", context, status=status)
+
+
+@require_POST
+@needs("routing.edit_policy")
+def retire(request: HttpRequest, name: str, version: int) -> HttpResponse:
+    found = queries.classifier_of(name, version)
+    why = request.POST.get("reason", "")[:500]
+    try:
+        classifiers.retire_classifier(classifier=found, by=request.user, reason=why)
+    except (Conflict, Invalid) as problem:
+        status = 409 if isinstance(problem, Conflict) else 422
+        return _page(request, found, problem=problem, status=status, why=why)
+    return redirect_303(request, found, f"{found} is retired.")
 
 
 @require_GET

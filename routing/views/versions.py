@@ -62,6 +62,7 @@ def version_page(
         "tests": english.test_results(one.document, one.route.data_class),
         "findings": findings,
         "blocking": sum(shown.finding.blocking for shown in findings),
+        "unready": sum(shown.finding.blocks_activation for shown in findings),
         "changes": queries.base_changes(one),
         "lines": yaml_lines(base.document, one.document) if base else [],
         "hits": hits_of_rules(one.route),

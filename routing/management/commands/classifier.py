@@ -15,8 +15,10 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from audit.actors import SYSTEM
 from routing.engine import classifier as engine
-from routing.services import classifiers, measuring
-from routing.training.evalsets import EvalSetError, read_prompts
+from routing.engine.wording import listed
+from routing.services import classifiers, measuring, proofs
+from routing.services.enforcement import evidence_of
+from routing.training.evalsets import EvalSet, EvalSetError, read_prompts
 from screens.errors import DomainError, Invalid
 
 _UNUSABLE = 2
@@ -47,6 +49,11 @@ class Command(BaseCommand):
         metrics.add_argument("--resamples", type=int, default=500)
         metrics.add_argument("--seed", type=int, default=0, help="of the resamples")
         metrics.add_argument("--json", action="store_true", help="one JSON document, for CI")
+        metrics.add_argument(
+            "--record",
+            action="store_true",
+            help="keep it as the proof on the set's pair, which policies need to enforce",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         acts = {"train": self.train, "predict": self.predict, "metrics": self.metrics}
@@ -122,21 +129,23 @@ class Command(BaseCommand):
             out.writerow((identity, *row, "true" if flagged else "false"))
 
     def metrics(self, options: dict[str, Any]) -> None:
-        found = classifiers.named(options["name"])
+        found = proofs.subject_of(options["name"])
         with options["evalset"].open(encoding="utf-8-sig") as lines:
             evalset = classifiers.read_set(lines)
         measured = measuring.measure(
-            engine.load(found.artefact),
+            found.scorer,
             evalset.rows,
             trained_groups=found.trained_groups,
             resamples=options["resamples"],
             seed=options["seed"],
         )
-        notes = _notes(found.card, evalset.pair, measured)
+        notes = _notes(found.pair, evalset.pair, measured)
+        if options["record"]:
+            notes.append(_recorded(found, evalset, measured))
         if options["json"]:
-            self.stdout.write(json.dumps(_as_json(str(found), measured, notes), indent=1))
+            self.stdout.write(json.dumps(_as_json(found.label, measured, notes), indent=1))
             return
-        self.stdout.write(f"{found} on {measured.rows:,} prompts")
+        self.stdout.write(f"{found.label} on {measured.rows:,} prompts")
         for name, _ in measuring.METRICS:
             value = measured.values.get(name)
             low, high = measured.intervals.get(name, (None, None))
@@ -152,7 +161,19 @@ def _line(name: str, *, value: float | None, low: float | None, high: float | No
     return f"{name:22} {value:8.4f}{interval}"
 
 
-def _notes(card: dict[str, Any], pair: dict[str, str], measured: measuring.Measured) -> list[str]:
+def _recorded(found: proofs.Subject, evalset: EvalSet, measured: measuring.Measured) -> str:
+    proof = proofs.record_proof(
+        subject=found, evalset=evalset, measured=measured, by=SYSTEM("command line")
+    )
+    reasons = evidence_of(proof, found.trained_on).shortcomings()
+    if reasons:
+        return f"Recorded for {proof}; not enforceable there: {listed(reasons)}."
+    return f"Recorded for {proof}: policies that route between them may enforce {found.label}."
+
+
+def _notes(
+    trained: dict[str, str], pair: dict[str, str], measured: measuring.Measured
+) -> list[str]:
     notes = []
     if measured.seen:
         notes.append(f"{measured.seen:,} rows were left out: it was trained on their questions.")
@@ -162,8 +183,11 @@ def _notes(card: dict[str, Any], pair: dict[str, str], measured: measuring.Measu
         notes.append(f"{measured.without_words:,} prompts have no words and no score.")
     if measured.unfamiliar:
         notes.append(f"{measured.unfamiliar:,} prompts are unfamiliar to it.")
-    if card["pair"] != pair:
-        notes.append("Another pair of models than it was trained for: not enforceable here.")
+    if trained != pair:
+        notes.append(
+            "Another pair of models than it was trained for: enforceable there only when this is "
+            "recorded and proves enough."
+        )
     low = measured.intervals.get("apgr")
     if low is None or low.low <= 0.5:
         notes.append("Barely better than random on these prompts: not enforceable.")

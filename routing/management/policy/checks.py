@@ -13,9 +13,10 @@ from routing.engine.examples import run_tests
 from routing.engine.meaning import Meaning, compare
 from routing.engine.types import Finding, PolicyError, plain
 from routing.management.policy.report import FOUND, OK, Report
-from routing.management.policy.sources import Source, backends, floor_of, read
+from routing.management.policy.sources import Source, backends, floor_of, has_database, read
 from routing.queries.differences import Change, differences
 from routing.queries.english import field_words
+from routing.services.enforcement import findings_on_score
 from routing.services.interchange import to_yaml
 from routing.services.leaks import Leak, follow
 
@@ -57,9 +58,9 @@ def findings_of(source: Source, file: str | None) -> list[Finding]:
         policy = parse_policy(source.document)
     except PolicyError as problem:
         return problem.findings
-    return analyse.analyse(
-        policy, backends(file), now_s=int(time.time()), floor=floor_of(source.document)
-    )
+    known = backends(file)
+    found = analyse.analyse(policy, known, now_s=int(time.time()), floor=floor_of(source.document))
+    return found + (findings_on_score(policy, known) if known and has_database() else [])
 
 
 def _ways(source: Source, found: list[Finding], file: str | None) -> list[Leak | None]:
@@ -91,6 +92,8 @@ def _way_lines(way: Leak) -> list[str]:
 def _line(name: str, finding: Finding) -> str:
     witness = _instance(finding.witness)
     level = "error" if finding.blocking else "warning"
+    if finding.blocks_activation:
+        level = "warning, blocks activation"
     place = finding.path or "document"
     return f"{name}: {level}: {finding.code}: {place}: {finding.message}{witness}"
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
+from audit.actors import SYSTEM
 from audit.models import Event
+from routing.engine.first_weights import FIRST_ARTEFACT
 from routing.models import PolicyVersion, SavedExample
-from routing.services import examples, policies
+from routing.services import classifiers, examples, policies
 from routing.services.simulation import Request
 from screens.errors import Conflict, Invalid, NotAllowed
 
@@ -51,6 +55,36 @@ def test_an_example_without_text_decides_by_its_signals(
     example.signals["prompt_tokens"] = 5000
     result = examples.simulate_example(version=active_version, example=example)
     assert result.decision.rule == "default"
+
+
+def test_an_example_is_scored_by_the_classifier_that_the_version_names(
+    active_version: PolicyVersion, people: People
+) -> None:
+    artefact = {**FIRST_ARTEFACT, "intercept": {"gain": 0.5, "score": 0.0}}
+    card = {
+        "pair": {"small": "a", "large": "b"},
+        "rows": 800,
+        "data_digest": "sha256:0",
+        "verdict": {"sentence": "Good."},
+    }
+    trained = SimpleNamespace(artefact=artefact, card=card, groups=[])
+    classifiers.publish_classifier(name="shop", trained=trained, by=SYSTEM("test"))
+    draft = policies.start_draft(slug=active_version.route.slug, by=people["arjun"])
+    document = {**draft.document, "classifier": "shop@1"}
+    policies.edit_draft(
+        version=draft, document=document, revision=draft.revision, by=people["arjun"]
+    )
+    draft.refresh_from_db()
+    by_first = saved(active_version, people["arjun"])
+    by_shop = saved(draft, people["arjun"], name="By shop")
+    assert by_shop.classifier == "shop@1" and by_first.classifier == "first@1"
+    gained = [Decimal(one.signals["gain"]) for one in (by_shop, by_first)]
+    assert gained[0] - gained[1] == Decimal("0.48")
+    again = examples.simulate_example(version=draft, example=by_shop)
+    assert again.decision.trace.signals["gain"] == gained[0]
+    # The other classifier's gain is on another scale: it is left out, not borrowed.
+    borrowed = examples.simulate_example(version=draft, example=by_first)
+    assert "gain" not in borrowed.decision.trace.signals
 
 
 def test_names_are_given_and_unique_and_only_authors_save(

@@ -7,7 +7,7 @@ import json
 import pytest
 from django.core.management import call_command
 
-from routing.models import Classifier
+from routing.models import Classifier, ClassifierProof
 
 pytestmark = pytest.mark.django_db
 
@@ -61,6 +61,21 @@ def test_metrics_on_seen_questions_say_that_they_flatter(written):
     file = written()
     run("train", file, "--name", "shop", "--features-only")
     assert "flatter" in run("metrics", "shop", file, "--resamples", "10")
+
+
+def test_measurement_can_be_kept_as_a_proof(written):
+    file = written()
+    run("train", file, "--name", "shop", "--features-only", "--labels", "100")
+    said = run("metrics", "shop", file, "--resamples", "30", "--record")
+    proof = ClassifierProof.objects.get()
+    assert (proof.rows, proof.small, proof.classifier.name) == (60, "small-model", "shop")
+    assert "60 other prompts of the 500 needed" in said
+
+
+def test_the_first_classifier_can_be_measured_and_kept(written):
+    run("metrics", "first", written(), "--resamples", "30", "--record")
+    proof = ClassifierProof.objects.get()
+    assert proof.classifier is None and proof.rows == 160
 
 
 @pytest.mark.parametrize(

@@ -108,5 +108,39 @@ def test_artefact_can_be_downloaded(people, published):
     assert answer.json()["name"] == "shop"
 
 
+def test_author_retires_a_version_with_a_reason(people, published):
+    client = signed_in(people, "arjun")
+    address = f"{published.get_absolute_url()}retire/"
+    assert client.post(address, {"reason": ""}).status_code == 422
+    assert client.post(address, {"reason": "A newer one is proved"}).status_code == 303
+    page = client.get(published.get_absolute_url()).content.decode()
+    assert "A newer one is proved" in page and "Retire this version" not in page
+    assert client.post(address, {"reason": "Again"}).status_code == 409
+
+
+def test_operator_is_offered_no_retirement(people, published):
+    client = signed_in(people, "olivia")
+    assert "Retire this version" not in client.get(published.get_absolute_url()).content.decode()
+    address = f"{published.get_absolute_url()}retire/"
+    assert client.post(address, {"reason": "No"}).status_code == 403
+
+
+def test_draft_and_approved_version_say_what_blocks_activation(people, published, route):
+    from routing.services import policies
+    from tests.routing.classifiers.test_enforcement import scored_document
+
+    document = scored_document(classifier="shop@1")
+    draft = policies.start_draft(slug=route.slug, by=people["arjun"], document=document)
+    page = signed_in(people, "arjun").get(draft.get_absolute_url()).content.decode()
+    assert "blocks activation" in page and "trained for small-model and large-model" in page
+    policies.submit_version(version=draft, by=people["arjun"], summary="By score")
+    policies.judge_version(version=draft, by=people["petra"], verdict="approve", comment="Good.")
+    client = signed_in(people, "olivia")
+    assert "A finding blocks activation" in client.get(draft.get_absolute_url()).content.decode()
+    answer = client.post(f"{draft.get_absolute_url()}activate/", {"reason": "Go"})
+    assert answer.status_code == 409
+    assert "Prove the classifier on this pair" in answer.content.decode()
+
+
 def test_unknown_classifier_is_not_found(people):
     assert signed_in(people, "ada").get("/classifiers/nobody/1/").status_code == 404

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import threading
+from datetime import timedelta
+from queue import Queue
+
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
 
 from audit.actors import SYSTEM
 from routing.engine.first_weights import FIRST_CLASSIFIER
 from routing.gateway.snapshot import compile_snapshot
 from routing.models import Classifier, ClassifierTraining
-from routing.services import classifiers, snapshots
+from routing.services import classifiers, jobs, snapshots
 from routing.training.evalsets import read_evalset
 from routing.training.train import Options, train
 from screens.errors import Conflict, Invalid, NotAllowed
@@ -65,6 +70,59 @@ def test_job_on_too_few_prompts_fails_with_its_reason(rows, people):
     few = classifiers.request_training(name="few", evalset=as_lines(rows[:20]), by=people["arjun"])
     ended = classifiers.run_training(training_id=few.pk)
     assert ended.state == State.FAILED and "training needs 60" in ended.problem
+
+
+def test_training_whose_worker_died_ends_with_what_to_do_next(training):
+    now = timezone.now()
+    ClassifierTraining.objects.filter(pk=training.pk).update(
+        state=State.RUNNING, started_at=now, seen_at=now - jobs.LOST_AFTER - timedelta(seconds=1)
+    )
+    assert classifiers.fail_lost_trainings(now=now) == 1
+    training.refresh_from_db()
+    assert training.state == State.FAILED and "Send the set again" in training.problem
+    assert bytes(training.evalset) == b"" and training.finished_at is not None
+    assert kinds_recorded()[-1] == "classifier.training_failed"
+    assert classifiers.fail_lost_trainings(now=now) == 0
+
+
+@pytest.mark.parametrize(
+    ("state", "ages", "said"),
+    [
+        (State.RUNNING, {"started_at": jobs.MOST_RUNNING}, "ran for four hours"),
+        (State.QUEUED, {"created_at": jobs.MOST_WAITING}, "No worker took it"),
+    ],
+)
+def test_no_training_waits_or_runs_for_ever(training, state, ages, said):
+    now = timezone.now()
+    ClassifierTraining.objects.filter(pk=training.pk).update(
+        state=state,
+        seen_at=now,
+        **{name: now - age - timedelta(seconds=1) for name, age in ages.items()},
+    )
+    classifiers.fail_lost_trainings(now=now)
+    training.refresh_from_db()
+    assert training.state == State.FAILED and said in training.problem
+
+
+def test_training_that_shows_life_is_left_alone(training):
+    now = timezone.now()
+    ClassifierTraining.objects.filter(pk=training.pk).update(
+        state=State.RUNNING, started_at=now, seen_at=now
+    )
+    assert classifiers.fail_lost_trainings(now=now + jobs.LOST_AFTER / 2) == 0
+
+
+def test_signs_of_life_go_on_through_a_long_step_and_stop_with_it():
+    beats = Queue()
+    with jobs.signs_of_life(lambda: beats.put(1), every_s=0.01):
+        beats.get(timeout=5)
+        beats.get(timeout=5)
+    assert "signs-of-life" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_the_name_of_the_built_in_classifier_is_taken(evalset, people):
+    with pytest.raises(Invalid, match="built-in"):
+        classifiers.request_training(name="first", evalset=evalset, by=people["arjun"])
 
 
 def test_only_authors_may_train(evalset, people):

@@ -138,6 +138,7 @@ def test_cancelling_stops_between_steps(parsed):
         (0.66, 0.61, 800, True, "Better than random"),
         (0.52, 0.49, 6_000, False, "Barely better than random"),
         (0.7, 0.6, 299, False, "Trained on 299"),
+        (0.7, 0.6, 499, False, "Judged by 499"),
         (None, None, 500, False, "Both models are equally good"),
     ],
 )
