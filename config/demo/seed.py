@@ -35,7 +35,7 @@ PEOPLE = (
     ("sam", "Sam Kowalski", "Administrator", ("administrator",)),
 )
 ROUTE = "support-triage"
-SLM, LLM = "smollm2-135m", "stand-in-large"
+SLM, LLM, PUBLIC = "smollm2-135m", "stand-in-large", "stand-in-public"
 _KEY_LIFE = timedelta(days=180)
 
 
@@ -123,12 +123,31 @@ def _backends(operator: User) -> None:
             "input_usd_per_mtok": Decimal("2.50"),
             "output_usd_per_mtok": Decimal("10.00"),
         },
+        # Nobody signs it off, so no request goes to it; and its address is of this machine, so
+        # that nothing would leave if somebody did.
+        PUBLIC: {
+            "description": "Stands for a public API, to try boundaries and sign-offs with. It is the "
+            "stand-in on this machine: nothing leaves it, and without a sign-off nothing is sent",
+            "tier": "llm",
+            "boundary": "public",
+            "region": "this machine",
+            "base_url": os.environ["SIGNALBOX_LLM_URL"],
+            "upstream_model": os.environ["SIGNALBOX_LLM_MODEL"],
+            "secret_ref": "env:SIGNALBOX_LLM_KEY",
+            "capabilities": ["stream", "json", "tools"],
+            "data_classes": ["public", "internal"],
+            "context_window": 131072,
+            "max_output_tokens": 1024,
+            "max_in_flight": 16,
+            "input_usd_per_mtok": Decimal("1.10"),
+            "output_usd_per_mtok": Decimal("4.40"),
+        },
     }
     for name, fields in wanted.items():
         backend = Backend.objects.filter(name=name).first()
         if backend is None:
             backend = registry.register_backend(
-                by=operator, name=name, reason=reason, **common, **fields
+                by=operator, name=name, reason=reason, **{**common, **fields}
             )
             registry.set_backend_state(backend=backend, state="active", by=operator, reason=reason)
         elif (backend.base_url, backend.upstream_model) != (

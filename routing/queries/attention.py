@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
+from django.db.models import Exists, OuterRef, Q, Subquery
 from django.urls import reverse
 from django.utils import timezone
 
 from audit import queries as trail
-from routing.models import Backend, PolicyVersion, Replica, Route
+from audit.models import JobState, Report
+from routing.models import (
+    Backend,
+    Backtest,
+    ClassifierTraining,
+    PolicyVersion,
+    Replica,
+    Route,
+)
 from routing.queries.backends import health_of, latest_probes
 from routing.queries.system import SILENT_AFTER
+from routing.services.policies import OPEN_STATES
 from screens.access import may
 from screens.attention import Need, provide
+
+DAY = timedelta(days=1)
+# Of one kind; with more of it the overview would show nothing else.
+MOST = 5
 
 
 @provide("routing.view")
@@ -30,6 +45,84 @@ def versions_in_review(user: Any) -> list[Need]:
             tone="warn" if may(user, "routing.approve_policy") else "accent",
         )
         for version in waiting
+    ]
+
+
+@provide("routing.view")
+def suspended_schedules(user: Any) -> list[Need]:
+    suspended = PolicyVersion.objects.select_related("route").filter(
+        state=PolicyVersion.State.APPROVED, suspended_at__isnull=False
+    )
+    return [
+        Need(
+            sentence=f"The scheduled activation of {version} was suspended. "
+            f"{version.suspended_why}".strip(),
+            url=version.get_absolute_url(),
+            act="Schedule or activate it again",
+            tone="warn",
+        )
+        for version in suspended.order_by("-suspended_at")[:MOST]
+    ]
+
+
+@provide("routing.view")
+def overtaken_versions(user: Any) -> list[Need]:
+    """Versions that another one overtook: one's own, and those that wait for somebody's act."""
+    active = PolicyVersion.objects.filter(
+        route=OuterRef("route"), state=PolicyVersion.State.ACTIVE
+    ).exclude(pk=OuterRef("base_id"))
+    waiting = (PolicyVersion.State.IN_REVIEW, PolicyVersion.State.APPROVED)
+    own = Q(author=user, state__in=OPEN_STATES)
+    concerned = own | Q(state__in=waiting) if may(user, "routing.approve_policy") else own
+    overtaken = (
+        PolicyVersion.objects.select_related("route", "author")
+        .annotate(overtaken_by=Subquery(active.values("number")[:1]))
+        .filter(concerned, overtaken_by__isnull=False)
+    )
+    return [
+        Need(
+            sentence=f"{version} needs a rebase: version {version.overtaken_by} has become active "
+            f"since {'you' if version.author_id == user.pk else version.author} began it.",
+            url=version.get_absolute_url(),
+            act="See what differs",
+            tone="warn",
+        )
+        for version in overtaken.order_by("-pk")[:MOST]
+    ]
+
+
+@provide("routing.view")
+def failed_jobs(user: Any) -> list[Need]:
+    """Backtests and trainings that failed within a day and were not repeated with success."""
+    since = timezone.now() - DAY
+    is_operator = may(user, "routing.operate")
+    asked = Q() if is_operator else Q(by=user)
+    again = Backtest.objects.filter(
+        version=OuterRef("version"),
+        state=Backtest.State.DONE,
+        created_at__gt=OuterRef("created_at"),
+    )
+    backtests = Backtest.objects.select_related("version__route").filter(
+        asked, ~Exists(again), state=Backtest.State.FAILED, finished_at__gte=since
+    )
+    trained = ClassifierTraining.objects.filter(
+        name=OuterRef("name"),
+        state=ClassifierTraining.State.DONE,
+        created_at__gt=OuterRef("created_at"),
+    )
+    trainings = ClassifierTraining.objects.defer("evalset").filter(
+        asked, ~Exists(trained), state=ClassifierTraining.State.FAILED, finished_at__gte=since
+    )
+    found = [(f"A backtest of {one.version}", one) for one in backtests[:MOST]]
+    found += [(f"A training of {one.name}", one) for one in trainings[:MOST]]
+    return [
+        Need(
+            sentence=f"{what} failed. {job.problem}".strip(),
+            url=job.get_absolute_url(),
+            act="See the job",
+            tone="warn",
+        )
+        for what, job in found
     ]
 
 
@@ -91,4 +184,26 @@ def trail_trouble(user: Any) -> list[Need]:
     return [
         Need(sentence=sentence, url=reverse("audit-health"), act="Check the integrity", tone="bad")
         for sentence in sentences
+    ]
+
+
+@provide("audit.view")
+def failed_reports(user: Any) -> list[Need]:
+    again = Report.objects.filter(
+        state=JobState.READY,
+        period_from=OuterRef("period_from"),
+        period_to=OuterRef("period_to"),
+        requested_at__gt=OuterRef("requested_at"),
+    )
+    failed = Report.objects.filter(
+        ~Exists(again), state=JobState.FAILED, ended_at__gte=timezone.now() - DAY
+    )
+    return [
+        Need(
+            sentence=f"The {report} failed. {report.problem}".strip(),
+            url=report.get_absolute_url(),
+            act="See the report",
+            tone="warn",
+        )
+        for report in failed[:MOST]
     ]
