@@ -67,17 +67,29 @@ def completion(
     }
 
 
+def _delta(message: dict[str, Any]) -> dict[str, Any]:
+    delta = {name: value for name, value in message.items() if value is not None}
+    if isinstance(delta.get("tool_calls"), list):
+        # In a stream each call says which one it is.
+        delta["tool_calls"] = [
+            {"index": place, **call} for place, call in enumerate(delta["tool_calls"])
+        ]
+    return delta
+
+
 def sse_completion(answer: dict[str, Any], *, wants_usage: bool) -> bytes:
     """The same completion as an event stream, end marker included."""
-    head = {name: answer[name] for name in ("id", "created", "model")}
+    head = {name: answer.get(name) for name in ("id", "created", "model")}
     head["object"] = "chat.completion.chunk"
-    choice = answer["choices"][0]
-    message = choice["message"]
-    delta = {name: value for name, value in message.items() if value is not None}
-    chunks: list[dict[str, Any]] = [
-        {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]},
-        {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}]},
-    ]
+    chunks: list[dict[str, Any]] = []
+    for choice in answer["choices"]:
+        place = choice.get("index", 0)
+        first: dict[str, Any] = {"index": place, "delta": _delta(choice["message"])}
+        if choice.get("logprobs"):
+            first["logprobs"] = choice["logprobs"]
+        last = {"index": place, "delta": {}, "finish_reason": choice.get("finish_reason")}
+        chunks.append({**head, "choices": [{**first, "finish_reason": None}]})
+        chunks.append({**head, "choices": [last]})
     if wants_usage:
         chunks.append({**head, "choices": [], "usage": answer.get("usage")})
     return (

@@ -6,6 +6,7 @@ and after it no other backend's words may follow.
 
 from __future__ import annotations
 
+import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from routing.gateway.exchange import Exchange
 
 if TYPE_CHECKING:
     from routing.gateway.application import Gateway
+    from routing.gateway.judging import Judge
 
 
 async def _next(carrier: Carrier, problem: UpstreamProblem) -> str:
@@ -45,6 +47,9 @@ async def for_whole(x: Exchange, carrier: Carrier, first: str) -> dict[str, Any]
             answer = x.surface.check(reply.body)
         except UpstreamProblem as problem:
             name = await _next(carrier, problem)
+        except asyncio.CancelledError:
+            carrier.abandoned()
+            raise
         else:
             carrier.current.upstream_id = reply.upstream_id
             carrier.current.usage = usage_of(
@@ -59,12 +64,17 @@ async def for_whole(x: Exchange, carrier: Carrier, first: str) -> dict[str, Any]
             x.upstream_s += monotonic() - started
 
 
-async def for_stream(gateway: Gateway, x: Exchange, carrier: Carrier, first: str) -> None:
-    """Carry a stream, over retries and fallbacks until its first word, and end it."""
+async def for_stream(
+    gateway: Gateway, x: Exchange, carrier: Carrier, first: str, judge: Judge | None = None
+) -> None:
+    """Carry a stream, over retries and fallbacks until its first word, and end it.
+
+    A judge reads its beginning before the client does, and may raise Doubt.
+    """
     name = first
     while True:
         try:
-            await _stream_once(gateway, x, carrier, name)
+            await _stream_once(gateway, x, carrier, name, judge)
             return
         except UpstreamProblem as problem:
             if x.has_started:
@@ -75,12 +85,15 @@ async def for_stream(gateway: Gateway, x: Exchange, carrier: Carrier, first: str
             name = await _next(carrier, problem)
 
 
-async def _stream_once(gateway: Gateway, x: Exchange, carrier: Carrier, name: str) -> None:
+async def _stream_once(
+    gateway: Gateway, x: Exchange, carrier: Carrier, name: str, judge: Judge | None
+) -> None:
     plan = carrier.plan
     started = monotonic()
     adapter, clocks = await carrier.begin(name)
     attempt = carrier.current
     events = x.reader = x.surface.reader(plan, attempt.backend)
+    tap = judge.tap() if judge else None
     body = carrier.body_for(attempt.backend)
     buffered: list[bytes] = []
     try:
@@ -91,7 +104,7 @@ async def _stream_once(gateway: Gateway, x: Exchange, carrier: Carrier, name: st
             carrier.first_content_clock() as clock,
         ):
             async for chunk in chunks:
-                passed = events.feed(chunk)
+                passed = events.feed(tap.feed(chunk) if tap else chunk)
                 if x.has_started:
                     if passed:
                         await x.write(passed)
@@ -99,6 +112,10 @@ async def _stream_once(gateway: Gateway, x: Exchange, carrier: Carrier, name: st
                 buffered.append(passed)
                 if events.has_content:
                     clock.reschedule(None)
+                    if judge and tap:
+                        if not tap.is_due:
+                            continue
+                        judge.prefix(tap)
                     attempt.first_byte_s = monotonic() - attempt.started
                     x.upstream_s += monotonic() - started
                     await _commit(gateway, x, carrier)
@@ -116,6 +133,8 @@ async def _stream_once(gateway: Gateway, x: Exchange, carrier: Carrier, name: st
     if not events.has_finished:
         raise BadAnswer("The stream ended without a finish reason.")
     if not x.has_started:
+        if judge and tap:
+            judge.prefix(tap)
         await _commit(gateway, x, carrier)
         await x.write(b"".join(buffered))
     carrier.succeeded()

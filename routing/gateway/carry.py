@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import Any
@@ -17,6 +18,7 @@ import orjson
 from routing.adapters.openai_compatible import Clocks, OpenAICompatible
 from routing.adapters.problems import TooSlow, UpstreamProblem
 from routing.engine.decide import fallback, may_send
+from routing.engine.types import Followup
 from routing.gateway import refusals
 from routing.gateway.attempts import OWED, Attempt, Usage
 from routing.gateway.parse import CHAT_PATH
@@ -28,6 +30,8 @@ from routing.gateway.snapshot import LiveBackend
 
 _RESERVE_S = 0.2
 _JITTER_S = 0.2
+# Calls whose answers are never served.
+_BESIDE = frozenset({"agreement", "verifier"})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,7 +48,12 @@ class Carrier:
     # A held request is asked for whole, also when its client wants a stream.
     whole_answer: bool = False
     # What a policy needs to judge an answer; the client never sees it unless it asked.
-    extra_fields: dict[str, Any] = field(default_factory=dict)
+    judged_fields: dict[str, Any] = field(default_factory=dict)
+    # A request of our own beside the client's, with the same rights.
+    other_fields: dict[str, Any] | None = None
+    beside: Carrier | None = None
+    # What the terminal event says beside the attempts.
+    notes: dict[str, Any] = field(default_factory=dict)
     _kind: str = "first"
     _has_retried: bool = False
     _has_fallen_back: bool = False
@@ -127,9 +136,13 @@ class Carrier:
 
     def body_for(self, backend: LiveBackend) -> bytes:
         """Write the request again from what was parsed, for this backend's model."""
-        fields = {**self.plan.request.fields, **self.extra_fields, "model": backend.upstream_model}
+        if self.other_fields is not None:
+            return orjson.dumps({**self.other_fields, "model": backend.upstream_model})
+        fields = {**self.plan.request.fields, "model": backend.upstream_model}
         if self.plan.request.path != CHAT_PATH:
             return orjson.dumps(fields)
+        if self.judged_fields and self._is_judged(backend):
+            fields |= self.judged_fields
         if self.plan.request.output_tokens == 0:
             fields["max_tokens"] = backend.max_output_tokens
         if self.plan.request.is_stream and not self.is_stream:
@@ -142,6 +155,61 @@ class Carrier:
             }
         return orjson.dumps(fields)
 
+    def _is_judged(self, backend: LiveBackend) -> bool:
+        # One that does not know the parameter would refuse the request for it.
+        return (
+            backend.tier in self.plan.policy.policy.escalation
+            and "logprobs" in backend.facts.capabilities
+        )
+
+    def tier_of(self, name: str) -> str:
+        return self.plan.snapshot.backends[name].tier
+
+    def companion(self, kind: str) -> Carrier:
+        """A way of its own for a call beside this one, whose attempts `adopt` takes over."""
+        return Carrier(
+            replica=self.replica,
+            recorder=self.recorder,
+            plan=self.plan,
+            made=self.made,
+            request_id=self.request_id,
+            whole_answer=True,
+            _kind=kind,
+        )
+
+    def adopt(self, other: Carrier) -> None:
+        """Take over the attempts of a companion, before the one that answers."""
+        for attempt in other.attempts:
+            attempt.verdict = "not_served"
+        self.attempts[-1:-1] = other.attempts
+        for number, attempt in enumerate(self.attempts, 1):
+            attempt.number = number
+
+    def doubted(self, followup: Followup) -> None:
+        """The current answer is not served: its cost stays in the record, apart."""
+        attempt, now = self.current, monotonic()
+        if attempt.status is None and attempt.problem is None:
+            # It answered well enough to be judged, so it is well.
+            attempt.status, attempt.total_s = 200, now - attempt.started
+            name = attempt.backend.name
+            self.replica.breaker(name).succeeded(now, started=attempt.started)
+        if attempt.status == 200:
+            attempt.verdict = "uncertain"
+        self.notes["doubt"] = {
+            "action": followup.action,
+            "to": followup.to,
+            "sentence": followup.sentence,
+        }
+
+    def escalate(self) -> None:
+        self._kind, self.cause = "escalation", "uncertain_escalated"
+
+    def ending(self, details: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The details of the terminal event, with what was spent on answers that nobody got."""
+        beside = [one.cost_usd() for one in self.attempts if one.verdict]
+        spent = {"not_served_usd": format(sum(beside).normalize(), "f")} if beside else {}
+        return {**self.notes, **spent, **(details or {})}
+
     def succeeded(self) -> None:
         now, attempt = monotonic(), self.current
         attempt.total_s = now - attempt.started
@@ -150,7 +218,7 @@ class Carrier:
         self.replica.breaker(name).succeeded(now, started=attempt.started)
         self.replica.latencies.note(name, attempt.total_s)
         turn = self.plan.turn
-        if turn is not None and not self._has_fallen_back:
+        if turn is not None and not self._has_fallen_back and attempt.kind not in _BESIDE:
             turn.remember(self.plan.decision, self.plan.facts, tier=attempt.backend.tier)
 
     def abandoned(self) -> None:
@@ -183,7 +251,7 @@ class Carrier:
         """A call that broke off in its work costs what it had read; nobody reports that."""
         if attempt.usage is None and attempt.problem in OWED:
             attempt.usage = Usage(
-                input_tokens=int(self.plan.facts.signals.get("prompt_tokens") or 0),  # type: ignore[call-overload]
+                input_tokens=self.plan.prompt_tokens,
                 output_tokens=0,
                 source="estimated",
             )
@@ -213,6 +281,8 @@ class Carrier:
             self.plan.facts,
             self.replica.backend_facts(self.plan.snapshot, self.plan.key),
             failed=failed,
-            tried=tuple(dict.fromkeys(attempt.backend.name for attempt in self.attempts)),
+            tried=tuple(
+                dict.fromkeys(one.backend.name for one in self.attempts if one.kind not in _BESIDE)
+            ),
             kind=refusals.fallback_kind(problem),
         )

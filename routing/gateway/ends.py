@@ -18,10 +18,25 @@ if TYPE_CHECKING:
     from routing.gateway.application import Gateway
 
 
-def end(gateway: Gateway, x: Exchange, carrier: Carrier, outcome: str, **details: Any) -> Ticket:
+def end(
+    gateway: Gateway,
+    x: Exchange,
+    carrier: Carrier,
+    outcome: str,
+    *,
+    error_code: str = "",
+    details: dict[str, Any] | None = None,
+) -> Ticket:
     """Seal and queue the terminal event; await the ticket before the answer's end."""
     return gateway.recorder.put(
-        gateway.scribe.ended(x, carrier.plan, outcome, attempts=carrier.attempts, **details)
+        gateway.scribe.ended(
+            x,
+            carrier.plan,
+            outcome,
+            attempts=carrier.attempts,
+            error_code=error_code,
+            details=carrier.ending(details),
+        )
     )
 
 
@@ -35,7 +50,9 @@ def completed(
         carrier.plan,
         "completed",
         attempts=carrier.attempts,
-        details={**details, "output": {"bytes": len(text), "commitment": kept and kept.commitment}},
+        details=carrier.ending(
+            {**details, "output": {"bytes": len(text), "commitment": kept and kept.commitment}}
+        ),
     )
     return gateway.recorder.put(event, payloads=[kept] if kept else ())
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from audit.payloads import SealedPayload
+from routing.engine.types import Followup
 from routing.gateway import asking, ends
 from routing.gateway.answers import STREAM_HEADERS, completion
 from routing.gateway.carry import Carrier
@@ -93,6 +95,34 @@ async def serve(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
         await asyncio.gather(open_case, return_exceptions=True)
     x.upstream_s = monotonic() - started
     await _answer(gateway, x, carrier, hold)
+
+
+async def serve_doubt(
+    gateway: Gateway, x: Exchange, carrier: Carrier, followup: Followup, text: str
+) -> None:
+    """Hold a request whose answer is doubted; that answer is the candidate of its case."""
+    terms = followup.hold
+    if terms is None:
+        raise LookupError("only a hold has terms")
+    decision = replace(
+        carrier.plan.decision,
+        action="hold",
+        hold=replace(terms, candidate=None),
+        sentence=followup.sentence,
+    )
+    plan = carrier.plan = replace(carrier.plan, decision=decision)
+    request = gateway.scribe.payload(plan, "request", orjson.dumps(plan.request.fields))
+    backend = carrier.current.backend.name
+    ticket = gateway.recorder.put(payloads=[request], hold=hold_row(x, plan, request))
+    # Without its row nobody would ever see the case: then the request fails, and says so.
+    await gateway.recorder.durable(ticket)
+    candidate = gateway.scribe.payload(plan, "candidate", text.encode())
+    await in_thread(
+        lambda: holds.store_candidate(
+            decision_id=plan.decision_id, payload=candidate, backend=backend
+        )
+    )
+    await serve(gateway, x, carrier)
 
 
 async def _wait(gateway: Gateway, x: Exchange, plan: Plan, hold_ends: float) -> holds.Answer:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from routing.gateway import asking, ends, held, keys, refusals
+from routing.gateway import asking, doubts, ends, held, judging, keys, refusals
 from routing.gateway.answers import decision_headers, rate_headers
 from routing.gateway.carry import Carrier
 from routing.gateway.errors import ApiError
@@ -72,6 +72,8 @@ async def carry_out(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
     plan = carrier.plan
     try:
         match plan.decision.action:
+            case "route" if (judge := judging.judge_for(carrier)) is not None:
+                await doubts.serve(gateway, x, judge)
             case "route" if plan.request.is_stream:
                 await x.unless_gone(asking.for_stream(gateway, x, carrier, plan.target))
             case "route":

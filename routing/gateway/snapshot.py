@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
 from routing.engine import classifier
+from routing.engine.calibration import Calibration, calibration_of
 from routing.engine.classifier import Classifier
 from routing.engine.decide import CompiledPolicy, compile_policy
 from routing.engine.document import parse_policy
@@ -49,6 +50,8 @@ class LiveBackend:
     price_out: Decimal
     price_version: int
     facts: BackendFacts
+    # By signal and route; an empty route stands for every route without one of its own.
+    calibrations: Mapping[tuple[str, str], Calibration] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +108,10 @@ def _backend(item: Mapping[str, Any]) -> LiveBackend:
         price_in=price_in,
         price_out=price_out,
         price_version=item["price_version"],
+        calibrations={
+            (one["signal"], one["route"]): calibration_of(one["points"], one["labels"])
+            for one in item.get("calibrations", ())
+        },
         facts=BackendFacts(
             name=item["name"],
             tier=item["tier"],

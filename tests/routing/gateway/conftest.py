@@ -93,6 +93,11 @@ def snapshot_document(ports: dict[str, int], **changed: Any) -> dict[str, Any]:
     return {**document, "digest": digest_of(document)}
 
 
+def sealed(document: dict[str, Any]) -> dict[str, Any]:
+    """A changed document with the digest that it has now."""
+    return {**document, "digest": digest_of(document)}
+
+
 class Live:
     """A running gateway with its client and the events that it wrote."""
 
