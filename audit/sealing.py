@@ -6,7 +6,6 @@ and the rest (floats, large numbers, keys whose order would differ) is refused o
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -29,6 +28,8 @@ VERSION: Final = 1
 MAX_BODY: Final = 65_535
 _OPTIONS: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER | orjson.OPT_PASSTHROUGH_DATETIME
 # Beyond the basic plane UTF-8 and UTF-16 sort keys differently: only then canonicalise slowly.
+# Five searches for one byte take a twentieth of one search for five.
+_ASTRAL: Final = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
 
 
 class NoFloats(dict[str, Any]):
@@ -36,7 +37,6 @@ class NoFloats(dict[str, Any]):
 
 
 _PLAIN_KINDS: Final = frozenset({str, int, bool, type(None), orjson.Fragment, NoFloats})
-_ASTRAL: Final = re.compile(rb"[\xf0-\xf4]")
 
 # One parameter: the JSON text of [event.row(), ...]. Returns the ids that were stored now; an id
 # that does not come back was there before (a retry, or somebody else's terminal event): compare
@@ -239,7 +239,7 @@ def _encode(value: Mapping[str, object] | list[Any]) -> bytes:
         encoded = orjson.dumps(value, _plain, _OPTIONS)
     except (TypeError, ValueError, RecursionError) as problem:
         raise UnfitValue(str(problem)) from problem
-    if not encoded.isascii() and _ASTRAL.search(encoded):
+    if not encoded.isascii() and any(map(encoded.__contains__, _ASTRAL)):
         return rfc8785.dumps(orjson.loads(encoded))
     return encoded
 
