@@ -8,12 +8,25 @@ from celery import shared_task
 
 from audit.actors import SYSTEM
 from routing.models import Backend
-from routing.services import backtests, classifiers, health, reaper, schedule, signoffs
+from routing.services import (
+    backtests,
+    classifiers,
+    health,
+    projection,
+    reaper,
+    schedule,
+    signoffs,
+)
 
 
 @shared_task(name="routing.tasks.reap_decisions", expires=10)
 def reap_decisions() -> int:
     return reaper.reap()
+
+
+@shared_task(name="routing.tasks.keep_house", expires=3600)
+def keep_house() -> int:
+    return projection.keep_house()
 
 
 @shared_task(name="routing.tasks.watch_signoffs", expires=60)

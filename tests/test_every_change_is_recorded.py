@@ -30,6 +30,8 @@ EXEMPT = {
     "routing.services.holds.note_delivery": "the decision's terminal event says it",
     "routing.services.projection.follow": "derived from the trail",
     "routing.services.projection.rebuild": "derived from the trail",
+    "routing.services.projection.recount": "derived from the trail",
+    "routing.services.projection.keep_house": "derived from the trail; hours and days stay",
 }
 WRITES = {
     "create", "update", "delete", "save", "bulk_create", "get_or_create", "update_or_create",

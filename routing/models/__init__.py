@@ -7,6 +7,7 @@ from routing.models.examples import SavedExample
 from routing.models.policies import PolicyApproval, PolicyVersion
 from routing.models.replicas import KillSwitch, Replica, SnapshotRevision
 from routing.models.routes import Route
+from routing.models.traffic import Span, Speed, Traffic
 
 __all__ = [
     "Backend",
@@ -28,4 +29,7 @@ __all__ = [
     "SavedExample",
     "SignOff",
     "SnapshotRevision",
+    "Span",
+    "Speed",
+    "Traffic",
 ]

@@ -8,7 +8,10 @@ from django.urls import reverse
 
 
 class Decision(models.Model):
-    """One line per decision, projected from the ledger in its order and rebuildable from it."""
+    """One line per decision, projected from the ledger in its order and rebuildable from it.
+
+    Kept in months by the time in its id. Its triggers count it into Traffic and Speed.
+    """
 
     class Outcome(models.TextChoices):
         OPEN = "open", "in progress"
@@ -60,7 +63,23 @@ class Decision(models.Model):
             models.Index(fields=("route", "-id"), name="decision_by_route"),
             models.Index(fields=("client_id", "-id"), name="decision_by_client"),
             models.Index(fields=("rule", "-id"), name="decision_by_rule"),
+            models.Index(fields=("backend", "-id"), name="decision_by_backend"),
             models.Index(fields=("request_id",), name="decision_by_request"),
+            models.Index(
+                fields=("session", "-id"), condition=~Q(session=""), name="decision_by_session"
+            ),
+            # What most decisions are needs no index; the few others would be sought everywhere.
+            models.Index(
+                fields=("outcome", "-id"),
+                condition=~Q(outcome__in=("served", "open")),
+                name="decision_by_outcome",
+            ),
+            models.Index(
+                fields=("cause", "-id"), condition=~Q(cause="rule_match"), name="decision_by_cause"
+            ),
+            models.Index(
+                fields=("backend", "-id"), condition=~Q(error_code=""), name="decision_with_error"
+            ),
             models.Index(
                 fields=("deadline_at",), condition=Q(outcome="open"), name="decision_without_end"
             ),

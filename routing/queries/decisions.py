@@ -10,13 +10,15 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Max, QuerySet
+from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import ApiKey
 from audit.ids import first_id
 from routing.engine.types import CAUSES
 from routing.models import Backend, Decision, Route
+from routing.queries.traffic import begins
 
 PER_PAGE: Final = 50
 COUNT_NEW_UP_TO: Final = 200
@@ -122,8 +124,10 @@ def matching(filters: Filters, now: datetime | None = None) -> QuerySet[Decision
     found = Decision.objects.all()
     chosen = filters.chosen()
     if period := PERIODS.get(chosen.pop("period", "")):
-        # The id begins with the time, so its index finds the period.
-        found = found.filter(pk__gte=first_id((now or timezone.now()) - period[1]))
+        # The id begins with the time, so its index finds the period; it begins where the counts
+        # of the overview begin, so that a figure and its list agree.
+        now = now or timezone.now()
+        found = found.filter(pk__gte=first_id(begins(now - period[1], now)))
     if client := chosen.pop("client", ""):
         found = found.filter(client_id=client)
     if outcome := chosen.pop("outcome", ""):
@@ -204,13 +208,15 @@ def route_slugs() -> list[str]:
 
 def last_used(public_ids: Sequence[str]) -> dict[str, datetime]:
     """The newest decision of each key."""
-    newest = (
-        Decision.objects.filter(client_id__in=public_ids)
-        .order_by()
-        .values("client_id")
-        .annotate(last=Max("at"))
-    )
-    return {row["client_id"]: row["last"] for row in newest}
+    # One step into the index for each key; grouping would read every decision of all of them.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT k.id, d.at FROM unnest(%s::text[]) AS k (id) CROSS JOIN LATERAL (
+                   SELECT at FROM routing_decision WHERE client_id = k.id ORDER BY id DESC LIMIT 1
+               ) d""",
+            [list(public_ids)],
+        )
+        return dict(cursor.fetchall())
 
 
 CSV_FIELDS: Final = (

@@ -8,19 +8,22 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from django.db import connection
 from django.utils import timezone
 
-from audit.ids import first_id
 from audit.models import Event
+from routing.engine.types import CAUSES
 from routing.models import Backend, KillSwitch, PolicyVersion, Route
+from routing.models.traffic import Speed as Speeds
 from routing.queries.backends import Speed, health_of, latest_probes, speed_of_all
+from routing.queries.traffic import Distribution, begins, counted, floor, speeds
 from screens.access import may
 from screens.charts import Event as Mark
 from screens.charts import LineChart, Part, Point, Series, StackedBar, line_chart, stacked_bar
 
+Measure = Speeds.Measure
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(hours=24)
+ESCALATIONS: Final = tuple(cause for cause in CAUSES if cause.endswith("escalated"))
 SLOTS: Final = 24
 MARKED: Final = (
     "policy.activated",
@@ -30,26 +33,6 @@ MARKED: Final = (
     "backend.state_changed",
     "backend.health_changed",
 )
-
-_FIGURES: Final = """
-    count(*) AS total,
-    count(*) FILTER (WHERE outcome = 'served' AND tier = 'slm') AS slm,
-    count(*) FILTER (WHERE outcome = 'served' AND tier = 'llm') AS llm,
-    count(*) FILTER (WHERE action = 'hold') AS held,
-    count(*) FILTER (WHERE outcome = 'safe_default') AS safe_default,
-    count(*) FILTER (WHERE outcome IN ('refused', 'blocked')) AS refused,
-    count(*) FILTER (WHERE outcome IN ('failed', 'outcome_unknown')) AS failed,
-    count(*) FILTER (WHERE outcome = 'aborted') AS aborted,
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY total_ms)
-        FILTER (WHERE outcome = 'served') AS p50_ms,
-    percentile_cont(0.95) WITHIN GROUP (ORDER BY total_ms)
-        FILTER (WHERE outcome = 'served') AS p95_ms,
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY overhead_us) AS overhead_p50_us,
-    percentile_cont(0.95) WITHIN GROUP (ORDER BY overhead_us) AS overhead_p95_us,
-    sum(cost_usd) AS cost,
-    sum(cost_usd) FILTER (WHERE baseline_cost_usd IS NOT NULL) AS compared_cost,
-    sum(baseline_cost_usd) AS baseline_cost
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +47,7 @@ class Figures:
     refused: int = 0
     failed: int = 0
     aborted: int = 0
+    escalated: int = 0
     p50_ms: float | None = None
     p95_ms: float | None = None
     overhead_p50_us: float | None = None
@@ -73,32 +57,74 @@ class Figures:
     baseline_cost: Decimal | None = None
 
 
-def _select(where: str, parameters: Sequence[Any], *, by: str = "") -> list[dict[str, Any]]:
-    head = f"{by} AS slot, " if by else ""
-    tail = "GROUP BY slot" if by else ""
-    with connection.cursor() as cursor:
-        # Every part of the statement is written here; values go as parameters.
-        cursor.execute(
-            f"SELECT {head}{_FIGURES} FROM routing_decision WHERE {where} {tail}",  # noqa: S608
-            parameters,
+def _summed(
+    rows: Sequence[dict[str, Any]], total_ms: Distribution, overhead: Distribution
+) -> Figures:
+    """Rows by outcome, tier and action, and the speeds of the same period, as one Figures."""
+
+    def count(**wanted: tuple[str, ...]) -> int:
+        return sum(
+            int(row["n"])
+            for row in rows
+            if all(row[name] in values for name, values in wanted.items())
         )
-        names = [column.name for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def money(name: str) -> Decimal | None:
+        return sum((row[name] for row in rows), Decimal(0)) if rows else None
+
+    return Figures(
+        total=count(),
+        slm=count(outcome=("served",), tier=("slm",)),
+        llm=count(outcome=("served",), tier=("llm",)),
+        held=count(action=("hold",)),
+        safe_default=count(outcome=("safe_default",)),
+        refused=count(outcome=("refused", "blocked")),
+        failed=count(outcome=("failed", "outcome_unknown")),
+        aborted=count(outcome=("aborted",)),
+        escalated=count(cause=ESCALATIONS),
+        p50_ms=total_ms.quantile(0.5),
+        p95_ms=total_ms.quantile(0.95),
+        overhead_p50_us=overhead.quantile(0.5),
+        overhead_p95_us=overhead.quantile(0.95),
+        cost=money("cost_usd"),
+        compared_cost=money("compared_cost_usd"),
+        baseline_cost=money("baseline_cost_usd"),
+    )
 
 
-def figures(since: datetime, until: datetime) -> Figures:
-    """One period. The id begins with the time, so its index finds the rows."""
-    return Figures(**_select("id >= %s AND id < %s", (first_id(since), first_id(until)))[0])
+_BY: Final = ("outcome", "tier", "action", "cause")
+_NOTHING: Final = Distribution({})
+
+
+def figures(since: datetime, below: datetime) -> Figures:
+    """One period, from the roll-ups."""
+    return _summed(
+        counted(since, below, by=_BY),
+        speeds(Measure.TOTAL, since, below).get((), _NOTHING),
+        speeds(Measure.OVERHEAD, since, below).get((), _NOTHING),
+    )
 
 
 def hourly(now: datetime) -> list[tuple[datetime, Figures]]:
     """The last 24 hours by the clock, the running one last; hours without traffic are there too."""
-    last = now.replace(minute=0, second=0, microsecond=0)
-    start = last - HOUR * (SLOTS - 1)
-    rows = _select("id >= %s", (first_id(start),), by="date_trunc('hour', at, 'UTC')")
-    known = {row.pop("slot"): Figures(**row) for row in rows}
+    start = floor(now, HOUR) - HOUR * (SLOTS - 1)
+    rows: dict[datetime, list[dict[str, Any]]] = {}
+    for row in counted(start, now + HOUR, by=_BY, every=HOUR):
+        rows.setdefault(row["slot"], []).append(row)
+    total = speeds(Measure.TOTAL, start, now + HOUR, every=HOUR)
+    overhead = speeds(Measure.OVERHEAD, start, now + HOUR, every=HOUR)
     slots = [start + HOUR * at for at in range(SLOTS)]
-    return [(slot, known.get(slot, Figures())) for slot in slots]
+    return [
+        (
+            slot,
+            _summed(
+                rows.get(slot, []),
+                total.get((slot,), _NOTHING),
+                overhead.get((slot,), _NOTHING),
+            ),
+        )
+        for slot in slots
+    ]
 
 
 # what it is now
@@ -169,7 +195,8 @@ def _split(now: Figures) -> StackedBar:
 
 
 def _period(code: str, words: str, length: timedelta, now: datetime) -> Period:
-    current, before = figures(now - length, now + HOUR), figures(now - 2 * length, now - length)
+    since = begins(now - length, now)
+    current, before = figures(since, now + HOUR), figures(since - length, since)
     return Period(
         code=code,
         words=words,

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Q
 from django.utils import timezone
 
-from audit.ids import first_id
 from routing.engine.policy import BASELINE_RULE, DEFAULT_RULE, FAILURE_RULE
-from routing.models import Decision, KillSwitch, PolicyVersion, Replica, Route, SnapshotRevision
+from routing.models import KillSwitch, PolicyVersion, Replica, Route, SnapshotRevision
+from routing.queries.traffic import begins, counted
 from routing.services.documents import rules_of
 from screens.charts import FlowFigures
 from screens.errors import NotFound
@@ -55,11 +55,6 @@ class RouteLine:
     is_stopped: bool
 
 
-def decisions_since(start: datetime) -> Any:
-    # Ids are ordered by time, so the range is read from the primary key's index.
-    return Decision.objects.filter(pk__gte=first_id(start))
-
-
 def all_routes() -> list[RouteLine]:
     """Every route with its active version, what is open on it, and the last 24 hours."""
     routes = list(Route.objects.select_related("baseline"))
@@ -90,19 +85,15 @@ def all_routes() -> list[RouteLine]:
 
 
 def _traffic_by_route(start: datetime) -> dict[str, Traffic]:
-    counted = (
-        decisions_since(start)
-        .values("route")
-        .annotate(
-            requests=Count("pk"),
-            slm=Count("pk", filter=Q(tier="slm")),
-            llm=Count("pk", filter=Q(tier="llm")),
-        )
-        .order_by()
-    )
+    now = timezone.now()
+    found: dict[str, dict[str, int]] = {}
+    for row in counted(begins(start, now), now, by=("route", "tier")):
+        found.setdefault(row["route"], {})[row["tier"]] = int(row["n"])
     return {
-        row["route"]: Traffic(requests=row["requests"], slm=row["slm"], llm=row["llm"])
-        for row in counted
+        slug: Traffic(
+            requests=sum(tiers.values()), slm=tiers.get("slm", 0), llm=tiers.get("llm", 0)
+        )
+        for slug, tiers in found.items()
     }
 
 
@@ -115,17 +106,18 @@ def route_named(slug: str) -> Route:
 
 def flow_figures(route: Route, document: dict[str, Any] | None, start: datetime) -> FlowFigures:
     """What happened on a route since `start`, in boxes that add up to all of it."""
-    counted = (
-        decisions_since(start)
-        .filter(route=route.slug)
-        .values("rule", "tier", "outcome", "action", "cause")
-        .annotate(n=Count("pk"))
-        .order_by()
+    now = timezone.now()
+    found = counted(
+        begins(start, now),
+        now,
+        by=("rule", "tier", "outcome", "action", "cause"),
+        only={"route": route.slug},
     )
     boxes = dict.fromkeys(("slm", "llm", "held", "safe_default", "refused", "failed"), 0)
     by_rule: dict[str, int] = {}
     escalated = 0
-    for row in counted:
+    for row in found:
+        row["n"] = int(row["n"])
         by_rule[row["rule"]] = by_rule.get(row["rule"], 0) + row["n"]
         if row["cause"] == "uncertain_escalated":
             # The tier of the list is the last one; an escalation began at the small model.
@@ -171,16 +163,10 @@ def _in_order(document: dict[str, Any] | None, by_rule: dict[str, int]) -> list[
 
 def hits_of_rules(route: Route, days: int = 7) -> dict[str, tuple[int, datetime | None]]:
     """How often each rule decided in the last days, and when it last did."""
-    from django.db.models import Max
-
-    counted = (
-        decisions_since(timezone.now() - timedelta(days=days))
-        .filter(route=route.slug)
-        .values("rule")
-        .annotate(n=Count("pk"), last=Max("at"))
-        .order_by()
-    )
-    return {row["rule"]: (row["n"], row["last"]) for row in counted}
+    now = timezone.now()
+    since = begins(now - timedelta(days=days), now)
+    found = counted(since, now, by=("rule",), only={"route": route.slug})
+    return {row["rule"]: (int(row["n"]), row["last_at"]) for row in found}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,13 +12,12 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Max, Q
+from django.db.models import Q
 from django.utils import timezone
 
 import audit
 from accounts.models import ApiKey, User
 from audit.actors import Actor
-from audit.ids import first_id
 from routing.engine.canonical import digest as digest_of
 from routing.engine.document import parse_policy
 from routing.engine.flows import Flow, permitted, refusal
@@ -26,12 +25,19 @@ from routing.engine.policy import Policy
 from routing.engine.types import BackendFacts
 from routing.models import Backend, DataFlowIssue, Decision, PolicyVersion, Route, SignOff
 from routing.models.backends import Boundary
+from routing.queries.traffic import begins, counted
 from routing.services.analysis import registry_facts
 from screens.access import require
 from screens.errors import Conflict, Invalid
 
 SCHEMA: Final = "signalbox.data-flow/1"
 OBSERVED_FOR: Final = timedelta(days=30)
+# How a decision may have ended whose text reached its backend, or may have.
+_REACHED: Final = tuple(
+    outcome.value
+    for outcome in Decision.Outcome
+    if outcome not in (Decision.Outcome.BLOCKED, Decision.Outcome.REFUSED)
+)
 KEPT: Final = {
     "none": "no text; the decision's record only",
     "commitment": "no text; a keyed hash that proves it later",
@@ -212,21 +218,21 @@ def _route(route: Route, version: PolicyVersion | None) -> dict[str, Any]:
 
 def _observed(allowed: set[tuple[str, str, str]], now: datetime) -> list[dict[str, Any]]:
     """What decisions of the period ended on, whether or not it is permitted today."""
-    seen = (
-        Decision.objects.filter(pk__gte=first_id(now - OBSERVED_FOR))
-        .exclude(backend="")
-        .exclude(outcome__in=(Decision.Outcome.BLOCKED, Decision.Outcome.REFUSED))
-        .order_by()
-        .values("route", "data_class", "backend", "boundary")
-        .annotate(count=Count("pk"), last=Max("at"))
+    seen = counted(
+        begins(now - OBSERVED_FOR, now),
+        now,
+        by=("route", "data_class", "backend", "boundary"),
+        only={"outcome": _REACHED},
     )
     return [
         {
-            **{name: row[name] for name in ("route", "data_class", "backend", "boundary", "count")},
-            "last": row["last"].isoformat(),
+            **{name: row[name] for name in ("route", "data_class", "backend", "boundary")},
+            "count": int(row["n"]),
+            "last": row["last_at"].isoformat(),
             "is_permitted": (row["route"], row["data_class"], row["backend"]) in allowed,
         }
         for row in sorted(seen, key=lambda row: (row["data_class"], row["backend"], row["route"]))
+        if row["backend"]
     ]
 
 

@@ -1,6 +1,7 @@
 """Follows the ledger and keeps the decision list: read models are derived, never written beside it.
 
-Position and rows move in one transaction, so a crash repeats nothing and loses nothing.
+Position and rows move in one transaction, so a crash repeats nothing and loses nothing. The counts
+that screens read (Traffic, Speed) move with the rows, by triggers of the list.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from uuid import UUID
 
 import orjson
 from django.db import connection, transaction
+from django.utils import timezone
 
-from routing.models import Decision, Projection
+from routing.models import Decision, Projection, Span, Speed, Traffic
+from routing.queries.traffic import FIVE_MINUTES_KEPT
 
 NAME = "decisions"
 BATCH = 1000
@@ -154,5 +157,33 @@ def follow() -> int:
 @transaction.atomic
 def rebuild() -> None:
     """Forget the decision list; ``follow`` then makes it again from the first entry."""
+    _hold_the_follower_off()
     Decision.objects.all().delete()
+    Traffic.objects.all().delete()
+    Speed.objects.all().delete()
     Projection.objects.filter(name=NAME).update(position=-1)
+
+
+@transaction.atomic
+def recount() -> int:
+    """Count traffic and speeds again from the decision list; returns how many have ended."""
+    _hold_the_follower_off()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT routing_recount()")
+        return int(cursor.fetchone()[0])
+
+
+def _hold_the_follower_off() -> None:
+    Projection.objects.get_or_create(name=NAME)
+    Projection.objects.select_for_update().get(name=NAME)
+
+
+def keep_house() -> int:
+    """Make the months ahead, drop slots of five minutes that no screen reads; returns how many.
+
+    Safe to run late or twice: rows of a month that is not there yet wait at the edge.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT routing_ensure_partitions(3)")
+    old = {"span": Span.FIVE_MINUTES, "slot__lt": timezone.now() - FIVE_MINUTES_KEPT}
+    return sum(model.objects.filter(**old).delete()[0] for model in (Traffic, Speed))
