@@ -12,7 +12,7 @@ SQL = Path(__file__).with_name("sql")
 
 
 class Migration(migrations.Migration):
-    dependencies = [("routing", "0003_classifiers"), ("audit", "0001_ledger")]
+    dependencies = [("routing", "0008_classifier_proofs"), ("audit", "0001_ledger")]
 
     operations = [
         migrations.CreateModel(

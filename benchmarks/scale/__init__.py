@@ -1,0 +1,1 @@
+"""How fast the screens stay while records grow: fills a database of its own, measures, compares."""

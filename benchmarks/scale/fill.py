@@ -1,0 +1,136 @@
+"""Fills the product's real tables fast: a month of decisions and events with a day's rhythm.
+
+Rows are made inside PostgreSQL, but by the same tables, checks, triggers and indexes as ever. What
+is left out: the Merkle tree over the events (no screen measured here reads it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection, connections, transaction
+
+from audit.actors import Actor
+from audit.sealing import Writer
+
+PERIOD: Final = timedelta(days=30)
+CHUNK: Final = 50_000
+ROUTES: Final = tuple(f"route-{n:02}" for n in range(12))
+BACKENDS: Final = {
+    "slm-inside": ("slm", "private"),
+    "slm-second": ("slm", "private"),
+    "llm-inside": ("llm", "private"),
+    "llm-cloud": ("llm", "public"),
+}
+CLIENTS: Final = 40
+PEOPLE: Final = ("olivia", "arjun", "petra", "rui", "ada")
+_MARK: Final = UUID("01234567-89ab-7cde-8f01-23456789abcd")
+_ROWS: Final = Path(__file__).with_name("rows")
+_AT: Final = datetime(2000, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+
+def _statement(name: str) -> str:
+    times = (_ROWS / "times.sql").read_text()
+    return (_ROWS / f"{name}.sql").read_text().replace("%TIMES%", times)
+
+
+def _template(kind: str, details: dict[str, Any], **more: Any) -> str:
+    """The exact text of a real entry, with marks where each row differs."""
+    sealed = Writer("scale.example/log", name="scale").seal(
+        kind, actor=Actor("api_key", "key", "client"), details=details, **more
+    )
+    return sealed.body.decode()
+
+
+def _templates() -> dict[str, str]:
+    rules = [
+        {
+            "rule": f"rule-{n}",
+            "result": "no match",
+            "compared": [{"signal": "prompt_tokens", "is": 110, "op": "gte", "value": 400 * n}],
+        }
+        for n in range(6)
+    ]
+    common: dict[str, Any] = {"object": ("route", "route-01"), "decision_id": _MARK}
+    decision = {"rule": "narrow-work", "sentence": "Sent to slm-inside.", "trace": rules}
+    stamp = {"received_at": _AT.isoformat(), "route": "route-01", "policy": "route-01@1"}
+    return {
+        "made": _template("decision.made", stamp | {"decision": decision}, **common),
+        "ended": _template(
+            "decision.completed", {"backend": "slm-inside", "total_ms": 310}, **common
+        ),
+        "act": _template("policy.edited", {}, object=("policy_version", "route-01@1")),
+        "mark": str(_MARK),
+        "mark_at": _AT.isoformat(),
+    }
+
+
+def prepare() -> None:
+    """Months for the whole period, as an installation has them that ran that long."""
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("SELECT routing_ensure_partitions(3, now() - %s)", [PERIOD])
+
+
+def fill(*, decisions: int, events: int, tell: Callable[[str], None]) -> dict[str, float]:
+    """Add so many decisions and events, spread over the whole period; returns rows a second."""
+    start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - PERIOD
+    values: dict[str, Any] = _templates() | {"start": start, "days": PERIOD.days}
+    acts = min(events, max(2000, events // 1000))
+    speeds = {
+        "decisions": _in_chunks("decisions", decisions, values, tell),
+        "acts": _in_chunks("acts", acts, values, tell),
+        # A statement makes two events of each of its rows.
+        "events": 2 * _in_chunks("events", (events - acts) // 2, values, tell),
+    }
+    with connections["owner"].cursor() as cursor:
+        for table in ("routing_decision", "routing_traffic", "routing_speed", "audit.event"):
+            cursor.execute(f"VACUUM (ANALYZE) {table}")
+    return speeds
+
+
+def _in_chunks(what: str, rows: int, values: dict[str, Any], tell: Callable[[str], None]) -> float:
+    statement = _statement(what)
+    began = monotonic()
+    done = 0
+    with connection.cursor() as cursor:
+        while done < rows:
+            step = min(CHUNK, rows - done)
+            cursor.execute(statement, values | {"rows": step})
+            done += step
+            if done % 1_000_000 < step:
+                tell(f"{done:,} rows for {what}, {done / (monotonic() - began):,.0f} a second")
+    return rows / (monotonic() - began) if rows else 0.0
+
+
+def sizes() -> dict[str, int]:
+    """Bytes of the tables with their indexes."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT t.name, coalesce(sum(pg_total_relation_size(p.relid)), 0)::bigint
+               FROM unnest(ARRAY['routing_decision', 'routing_traffic', 'routing_speed',
+                   'audit.event']) AS t (name)
+               CROSS JOIN LATERAL pg_partition_tree(t.name::regclass) p GROUP BY t.name"""
+        )
+        found = dict(cursor.fetchall())
+        for name in ("routing_traffic", "routing_speed"):
+            cursor.execute("SELECT pg_total_relation_size(%s)", [name])
+            found[name] = cursor.fetchone()[0]
+        return {name: int(size) for name, size in found.items()}
+
+
+def speed_without_counts(rows: int = CHUNK) -> float:
+    """The same rows into a list that counts nothing, undone afterwards: what counting costs."""
+    start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - PERIOD
+    owner = connections["owner"]
+    with transaction.atomic(using="owner"), owner.cursor() as cursor:
+        cursor.execute("ALTER TABLE routing_decision DISABLE TRIGGER USER")
+        began = monotonic()
+        cursor.execute(_statement("decisions"), {"start": start, "days": PERIOD.days, "rows": rows})
+        taken = monotonic() - began
+        transaction.set_rollback(True, using="owner")
+    return rows / taken
