@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts import neighbours
-from screens.access import ROLES
+from screens.access import PERMISSIONS, ROLES
 
 
 class ReasonForm(forms.Form):
@@ -82,6 +82,42 @@ class KeyForm(forms.Form):
 
     def facts(self) -> dict[str, Any]:
         """The fields of `create_key`, the last day as its last moment in UTC."""
+        facts = dict(self.cleaned_data)
+        last_day = facts.pop("expires_on")
+        facts["expires_at"] = datetime.combine(last_day, time(23, 59, 59), tzinfo=UTC)
+        return facts
+
+
+class TokenForm(forms.Form):
+    name = forms.CharField(
+        label="Name",
+        max_length=100,
+        help_text="The program that will use it: policy pipeline, not token 2.",
+    )
+    scopes = forms.MultipleChoiceField(
+        label="What it may do",
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Never more than you may at that moment; a right that you lose, it loses too.",
+    )
+    expires_on = forms.DateField(
+        label="Last day",
+        widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
+        help_text="At most a year from today.",
+    )
+    reason = forms.CharField(
+        label="Reason, kept in the audit trail",
+        max_length=500,
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+    def __init__(self, *args: Any, scopes: list[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offered = [(code, PERMISSIONS[code]) for code in scopes]
+        self.fields["scopes"].choices = offered  # type: ignore[attr-defined]
+        self.fields["expires_on"].initial = (timezone.now() + timedelta(days=90)).date()
+
+    def facts(self) -> dict[str, Any]:
+        """The fields of `create_token`, the last day as its last moment in UTC."""
         facts = dict(self.cleaned_data)
         last_day = facts.pop("expires_on")
         facts["expires_at"] = datetime.combine(last_day, time(23, 59, 59), tzinfo=UTC)

@@ -67,6 +67,35 @@ class ApiKey(models.Model):
         return f"sbx_live_{self.public_id}"
 
 
+class AccessToken(models.Model):
+    """Lets a program act for one person in the management API, with some of their rights."""
+
+    public_id = models.CharField(max_length=16, unique=True)
+    secret_sha256 = models.BinaryField(max_length=32, unique=True)
+    person = models.ForeignKey(User, on_delete=models.PROTECT, related_name="access_tokens")
+    name = models.CharField(max_length=100)
+    # Permission codes. What the person may not do (any more), the token may not either.
+    scopes = models.JSONField(default=list)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    # To the hour: written at most once in it.
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-created_at",)
+        constraints = [
+            models.CheckConstraint(condition=~Q(name=""), name="accesstoken_has_a_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def prefix(self) -> str:
+        return f"sbx_mgmt_{self.public_id}"
+
+
 class SignInAttempt(models.Model):
     """One try to sign in, counted in the database so that every worker sees the same number."""
 

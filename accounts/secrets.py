@@ -1,4 +1,4 @@
-"""The form of an API key: prefix, public id, 256-bit secret, checksum. Makes and reads it."""
+"""The form of API keys and access tokens: prefix, public id, 256-bit secret, checksum."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import zlib
 from dataclasses import dataclass
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_PREFIX = "sbx_live_"
+LIVE, MANAGEMENT = "sbx_live_", "sbx_mgmt_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,18 +35,19 @@ def fingerprint(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def make_key() -> FreshKey:
-    """Make ``sbx_live_<8 public><43 secret><6 checksum>``; the caller shows ``text`` once."""
+def make_key(prefix: str = LIVE) -> FreshKey:
+    """Make ``<prefix><8 public><43 secret><6 checksum>``; the caller shows ``text`` once."""
     public_id = "".join(secrets.choice(_ALPHABET) for _ in range(8))
-    body = f"{_PREFIX}{public_id}{_base62(secrets.randbits(256), 43)}"
+    body = f"{prefix}{public_id}{_base62(secrets.randbits(256), 43)}"
     text = body + _checksum(body)
     return FreshKey(text=text, public_id=public_id, sha256=fingerprint(text))
 
 
-def is_well_formed(text: str) -> bool:
+def is_well_formed(text: str, prefix: str = LIVE) -> bool:
     """True when the checksum fits; a scanner for leaked secrets uses the same rule."""
     return (
-        text.startswith(_PREFIX)
-        and len(text) == len(_PREFIX) + 8 + 43 + 6
+        text.startswith(prefix)
+        and text.isascii()
+        and len(text) == len(prefix) + 8 + 43 + 6
         and _checksum(text[:-6]) == text[-6:]
     )

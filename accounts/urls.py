@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from accounts.views import keys, people
+from accounts.views import keys, people, tokens
 
 urlpatterns = [
     path("keys/", keys.key_list, name="keys"),
@@ -12,6 +12,8 @@ urlpatterns = [
     path("keys/<slug:public_id>/", keys.key_page, name="key"),
     path("keys/<slug:public_id>/rotate/", keys.rotate, name="rotate-key"),
     path("keys/<slug:public_id>/revoke/", keys.revoke, name="revoke-key"),
+    path("tokens/", tokens.tokens, name="tokens"),
+    path("tokens/<slug:public_id>/revoke/", tokens.revoke, name="revoke-token"),
     path("people/", people.people_list, name="people"),
     path("people/new/", people.new_person, name="new-person"),
     path("people/roles/", people.role_matrix, name="role-matrix"),

@@ -17,6 +17,8 @@ class Actor:
     id: str
     name: str
     roles: Sequence[str] = ()
+    # Prefix of the access token that acted for the person; empty when they acted themselves.
+    via: str = ""
 
     @classmethod
     def of(cls, user: Any) -> Actor:
@@ -29,10 +31,17 @@ class Actor:
         roles = list(roles_of(user))
         if user.is_superuser:
             roles.append("superuser")
-        return cls("person", str(user.pk), user.get_username(), tuple(roles))
+        via = getattr(user, "token_prefix", "")
+        return cls("person", str(user.pk), user.get_username(), tuple(roles), via)
 
     def as_body(self) -> dict[str, object]:
-        return {"kind": self.kind, "id": self.id, "name": self.name, "roles": list(self.roles)}
+        body: dict[str, object] = {
+            "kind": self.kind,
+            "id": self.id,
+            "name": self.name,
+            "roles": list(self.roles),
+        }
+        return {**body, "via": self.via} if self.via else body
 
 
 NOBODY = Actor("system", "nobody", "not signed in")

@@ -150,6 +150,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "api_key.created": Kind("{actor} created {object}", "access"),
     "api_key.rotated": Kind("{actor} rotated {object}", "access"),
     "api_key.revoked": Kind("{actor} revoked {object}", "access"),
+    "access_token.created": Kind("{actor} created {object}", "access"),
+    "access_token.revoked": Kind("{actor} revoked {object}", "access"),
     "person.created": Kind("{actor} added {object}", "access"),
     "person.changed": Kind("{actor} changed {object}", "access"),
     "person.roles_changed": Kind("{actor} changed the roles of {object}", "access"),
@@ -181,6 +183,7 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 
 OBJECTS: Final = {
+    "access_token": "access token",
     "api_key": "API key",
     "backend": "backend",
     "case": "case",

@@ -189,6 +189,7 @@ def seal_event(
             "id": actor.id,
             "name": actor.name,
             "roles": list(actor.roles),
+            **({"via": actor.via} if actor.via else {}),
         },
         "object": {"type": thing[0], "id": thing[1]},
         "corr": {"request_id": request_id, "trace_id": corr.get("trace_id", "")},

@@ -44,6 +44,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.humanize",
     "django_htmx",
+    "rest_framework",
+    "drf_spectacular",
     "template_partials",
 ]
 if SIGNALBOX_ROLE == "gateway":
@@ -180,6 +182,41 @@ STORAGES = {
         if PRODUCTION
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
+}
+
+REST_FRAMEWORK = {
+    # The token first: its answer to a stranger is 401 and not 403.
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.authentication.TokenAuthentication",
+        "accounts.authentication.SESSION",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "screens.api_errors.api_exception_response",
+    "COERCE_DECIMAL_TO_STRING": True,
+    "UNICODE_JSON": True,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Signalbox management API",
+    "DESCRIPTION": "What the screens do, for programs. Every change leaves its audit event.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {
+        "BackendStateEnum": "routing.models.backends.Backend.State",
+        "VersionStateEnum": "routing.models.policies.PolicyVersion.State",
+        "CaseStateEnum": "review.models.cases.Case.State",
+        "JobStateEnum": "audit.models.JobState",
+        "BoundaryEnum": "routing.models.backends.Boundary",
+    },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "screens.api_schema.describe_errors_and_pages",
+    ],
 }
 
 AUDIT_ORIGIN = env.text("SIGNALBOX_LOG_ORIGIN", "signalbox.local/ledger")

@@ -11,5 +11,6 @@ urlpatterns = [
     path("reports/", include("audit.report_urls")),
     path("settings/", include("accounts.urls")),
     path("accounts/", include("accounts.urls_sign_in")),
+    path("api/", include("config.api_urls")),
     path("", include("screens.urls")),
 ]

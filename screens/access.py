@@ -165,8 +165,14 @@ def may(user: Person, permission: str) -> bool:
 
 
 def why(user: Person, permission: str) -> list[str]:
-    """What gives a person this permission: role slugs, or "superuser"; empty when nothing does."""
+    """What gives a person this permission: role slugs, or "superuser"; empty when nothing does.
+
+    ``user.token_scopes`` is set when a token acts for the person; it narrows and never widens.
+    """
     if not (user.is_authenticated and user.is_active):
+        return []
+    scopes: frozenset[str] | None = getattr(user, "token_scopes", None)
+    if scopes is not None and permission not in scopes:
         return []
     reasons = [slug for slug in roles_of(user) if permission in ROLES[slug].permissions]
     return ["superuser", *reasons] if user.is_superuser else reasons
@@ -175,6 +181,13 @@ def why(user: Person, permission: str) -> list[str]:
 def permissions_of(user: Person) -> frozenset[str]:
     """Everything this person may do."""
     return frozenset(code for code in PERMISSIONS if may(user, code))
+
+
+# What a person does themselves, in a session of their own: a program with a token never approves,
+# never lets data out and never gives power to anyone.
+NEVER_BY_TOKEN = frozenset(
+    {"routing.approve_policy", "routing.sign_off", "accounts.manage_people", "accounts.manage_keys"}
+)
 
 
 def roles_that_may(permission: str) -> list[Role]:

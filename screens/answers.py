@@ -42,7 +42,7 @@ def on_denied(listener: Denied) -> Denied:
     return listener
 
 
-def _tell_denied(request: HttpRequest, error: NotAllowed) -> None:
+def tell_denied(request: HttpRequest, error: NotAllowed) -> None:
     user = getattr(request, "user", None)
     if error.is_recorded or user is None or not user.is_authenticated:
         return
@@ -66,6 +66,7 @@ def as_json(error: DomainError) -> dict[str, Any]:
             "code": error.code,
             "message": error.message,
             "what_next": error.what_next,
+            "fields": {},
             "request_id": request_id.current(),
         }
     }
@@ -75,7 +76,7 @@ def page_for(request: HttpRequest, error: DomainError) -> HttpResponse:
     """A page; for htmx the same words as an alert above the content, which keeps the form."""
     status = status_of(error)
     if isinstance(error, NotAllowed):
-        _tell_denied(request, error)
+        tell_denied(request, error)
     context = {"problem": error, "problem_heading": HEADINGS[status]}
     if not wants_fragment(request):
         body = render_to_string("screens/problem.html", context, request)

@@ -109,7 +109,11 @@ def start_site(var: Path, *options: str) -> Site:
     )
     url = f"http://127.0.0.1:{port}"
     starting = Site(var=var, url=url, api_key="", people={}, process=process)
-    starting.wait_until_ready()
+    try:
+        starting.wait_until_ready(150)
+    except TimeoutError:
+        stop_site(starting)
+        raise
     facts = json.loads((var / "demo.json").read_text())
     people = {person["name"]: person["password"] for person in facts["people"]}
     return Site(var=var, url=url, api_key=facts["api_key"], people=people, process=process)

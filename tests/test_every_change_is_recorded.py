@@ -19,6 +19,8 @@ EXEMPT = {
     "review.services.transitions.move": "each caller records the transition that it makes",
     "accounts.services.access.begin_attempt": "a counter; person.sign_in_failed says what happened",
     "accounts.services.access.clear_attempts": "a counter; person.signed_in says what happened",
+    "accounts.services.tokens.note_use": "when it was last used, to the hour; no act",
+    "accounts.services.tokens.person_of": "notes that use and nothing else",
     "routing.services.transitions.move": "each caller records the transition that it makes",
     "routing.services.snapshots.acknowledge": "a replica's heartbeat",
     "routing.services.snapshots.leave": "a replica's heartbeat ends",
