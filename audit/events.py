@@ -69,6 +69,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "decision.safe_default": Kind(
         "{decision_id|short} got the safe default[: {reason}]", "decision"
     ),
+    "response.cancelled": Kind("{decision_id|short} was cancelled by its client", "decision"),
     "decision.outcome_unknown": Kind(
         "{decision_id|short} ended without a known outcome[: {reason}]", "decision"
     ),

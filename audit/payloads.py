@@ -187,16 +187,21 @@ def payloads_of(decision_id: UUID) -> list[tuple[UUID, str]]:
         return list(cursor.fetchall())
 
 
-def erase(*, decision_id: UUID, by: Actor, reason: str, basis: str = "") -> int:
-    """Delete every stored text of a decision with its key and salt; return how many there were."""
+def erase(*, decision_id: UUID, by: Actor, reason: str, basis: str = "", kind: str = "") -> int:
+    """Delete the stored texts of a decision with key and salt; return how many there were.
+
+    All of them, or those of one ``kind``.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             """DELETE FROM audit.payload_key k USING audit.payload p
-               WHERE p.id = k.payload_id AND p.decision_id = %s""",
-            (decision_id,),
+               WHERE p.id = k.payload_id AND p.decision_id = %s AND %s IN ('', p.kind)""",
+            (decision_id, kind),
         )
         cursor.execute(
-            "DELETE FROM audit.payload WHERE decision_id = %s RETURNING id, kind", (decision_id,)
+            """DELETE FROM audit.payload WHERE decision_id = %s AND %s IN ('', kind)
+               RETURNING id, kind""",
+            (decision_id, kind),
         )
         gone = cursor.fetchall()
         record(
