@@ -118,7 +118,7 @@ class Detached(Exchange):
     async def begin(self, status: int, extra: Any) -> None:
         self.has_started = True
 
-    async def _send(self, message: Any) -> None:  # type: ignore[override]
+    async def _send(self, message: Any) -> None:
         """There is nobody to send to."""
 
 
@@ -156,11 +156,12 @@ async def _found(gateway: Gateway, x: Exchange, wanted: str) -> responses.Found:
     snapshot = gateway.current_snapshot()
     x.key = key = keys.authenticate(x.headers, snapshot, time())
     x.facts += rate_headers(key, gateway.rate_limits.take(key, monotonic()))
-    decision_id = decision_of(wanted)
-    found = decision_id and await in_thread(
-        lambda: responses.find(decision_id=decision_id, client_id=key.public_id)
-    )
-    if not found:
+    decision_id, found = decision_of(wanted), None
+    if decision_id is not None:
+        found = await in_thread(
+            lambda: responses.find(decision_id=decision_id, client_id=key.public_id)
+        )
+    if found is None:
         raise ApiError(
             "not_found",
             "There is no such response for this key. Responses are kept when they run in the "
