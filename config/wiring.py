@@ -15,6 +15,7 @@ def connect() -> None:
         return
     from accounts import neighbours
     from audit import followers
+    from config import celery  # noqa: F401  (without it a screen sends its jobs to no broker)
     from review import attention  # noqa: F401  (registers itself for the overview)
     from routing.queries import decisions
     from routing.services import projection

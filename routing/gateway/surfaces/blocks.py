@@ -70,8 +70,7 @@ def messages_of(messages: Any) -> list[dict[str, Any]]:
 
 def _user(listed: list[dict[str, Any]], where: str) -> list[dict[str, Any]]:
     """Results of tools are messages of their own, and come first as chat demands it."""
-    results: list[dict[str, Any]] = []
-    parts: list[dict[str, Any]] = []
+    results, parts = [], []
     for place, block in enumerate(listed):
         at = f"{where}.content[{place}]"
         match block["type"]:
