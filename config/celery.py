@@ -16,6 +16,7 @@ app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "sweep-review": {"task": "review.tasks.sweep", "schedule": 10.0},
     "reap-decisions": {"task": "routing.tasks.reap_decisions", "schedule": 10.0},
+    "erase-responses": {"task": "routing.tasks.erase_responses", "schedule": 600.0},
     "activate-due": {"task": "routing.tasks.activate_due", "schedule": 10.0},
     "probe-backends": {"task": "routing.tasks.probe_backends", "schedule": 60.0},
     "fail-lost-trainings": {"task": "routing.tasks.fail_lost_trainings", "schedule": 30.0},

@@ -14,6 +14,7 @@ from routing.services import (
     health,
     projection,
     reaper,
+    responses,
     schedule,
     signoffs,
 )
@@ -27,6 +28,11 @@ def reap_decisions() -> int:
 @shared_task(name="routing.tasks.keep_house", expires=3600)
 def keep_house() -> int:
     return projection.keep_house()
+
+
+@shared_task(name="routing.tasks.erase_responses", expires=600)
+def erase_responses() -> int:
+    return responses.erase_expired()
 
 
 @shared_task(name="routing.tasks.watch_signoffs", expires=60)

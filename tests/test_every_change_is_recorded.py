@@ -30,6 +30,8 @@ EXEMPT = {
     "routing.services.holds.store_candidate": "the attempt is in the decision's terminal event",
     "routing.services.holds.note_no_candidate": "the attempt is in the decision's terminal event",
     "routing.services.holds.note_delivery": "the decision's terminal event says it",
+    "routing.services.responses.fail_unfinished": "part of decision.outcome_unknown's transaction",
+    "routing.services.responses.erase_expired": "payload.erased says it",
     "routing.services.projection.follow": "derived from the trail",
     "routing.services.projection.rebuild": "derived from the trail",
     "routing.services.projection.recount": "derived from the trail",

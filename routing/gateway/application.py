@@ -16,7 +16,7 @@ import psycopg
 
 from audit import payloads, sealing
 from routing.adapters.egress import Guard
-from routing.gateway import keys
+from routing.gateway import background, keys
 from routing.gateway.errors import ApiError
 from routing.gateway.exchange import ClientGone, Exchange
 from routing.gateway.explaining import explain
@@ -79,7 +79,8 @@ class Gateway:
         self.replica.on_database_lost = self.recorder.suspect
         self.rate_limits = keys.RateLimits()
         self.metrics = Metrics()
-        self.hold_events: dict[str, asyncio.Event] = {}
+        self.hold_events: dict[str, set[asyncio.Event]] = {}
+        self.background: dict[str, asyncio.Task[None]] = {}
         # Wired by config: review opens its case on a hold. The sweeper finds what this misses.
         self.on_held: Callable[[uuid.UUID], Awaitable[None]] | None = None
         self._scribe: Scribe | None = None
@@ -127,8 +128,11 @@ class Gateway:
 
     async def stop(self) -> None:
         ends = monotonic() + 20
-        while self._in_flight and monotonic() < ends:
+        while (self._in_flight or self.background) and monotonic() < ends:
             await asyncio.sleep(0.05)
+        for task in list(self.background.values()):
+            task.cancel()
+        await asyncio.gather(*self.background.values(), return_exceptions=True)
         await self.recorder.stop()
         await self.replica.stop()
 
@@ -170,6 +174,8 @@ class Gateway:
             raise ApiError("method_not_allowed", f"{x.path} does not answer {x.method}.")
         elif x.method == "GET" and x.path.startswith("/v1/models/"):
             await _model(self, x)
+        elif x.path.startswith("/v1/responses/"):
+            await _response(self, x)
         else:
             raise ApiError("not_found", f"There is nothing at {x.path[:100]!r}.")
 
@@ -203,8 +209,10 @@ class Gateway:
             self.log.exception("A case could not be opened at once; the sweeper will.")
 
     def _wake_hold(self, decision_id: str) -> None:
-        if (event := self.hold_events.get(decision_id)) is not None:
+        for event in self.hold_events.get(decision_id, ()):
             event.set()
+        if decision_id in self.background:
+            asyncio.ensure_future(background.stop_if_cancelled(self, decision_id))
 
 
 def _route_object(slug: str, created: int) -> dict[str, Any]:
@@ -233,6 +241,18 @@ async def _model(gateway: Gateway, x: Exchange) -> None:
             await x.answer(200, orjson.dumps(item))
             return
     raise ApiError("model_not_found", f"There is no route named {wanted[:64]!r}.", param="model")
+
+
+async def _response(gateway: Gateway, x: Exchange) -> None:
+    wanted, _, act = x.path.removeprefix("/v1/responses/").partition("/")
+    if (x.method, act) == ("GET", ""):
+        await background.fetch(gateway, x, wanted)
+    elif (x.method, act) == ("POST", "cancel"):
+        await background.cancel(gateway, x, wanted)
+    elif act in {"", "cancel"}:
+        raise ApiError("method_not_allowed", f"{x.path[:100]} does not answer {x.method}.")
+    else:
+        raise ApiError("not_found", f"There is nothing at {x.path[:100]!r}.")
 
 
 async def _live(gateway: Gateway, x: Exchange) -> None:

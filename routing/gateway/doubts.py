@@ -30,7 +30,8 @@ async def serve(gateway: Gateway, x: Exchange, judge: Judge) -> None:
     choices = answer["choices"]
     text = orjson.dumps(choices) if plan.route.capture != "none" else b""
     details = {"finish_reason": str(choices[0].get("finish_reason") or "")[:32]}
-    await gateway.recorder.durable(ends.completed(gateway, x, carrier, text, details))
+    kept = x.kept_as("completed", answer=answer)
+    await gateway.recorder.durable(ends.completed(gateway, x, carrier, text, details, kept=kept))
     ends.set_outcome(x, carrier, "served")
     gateway.metrics.served(plan, "served", x)
     await ends.deliver(x, plan, answer)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from routing.gateway.answers import STREAM_HEADERS, completion
 from routing.gateway.carry import Carrier
 from routing.gateway.errors import ApiError
-from routing.gateway.exchange import Exchange
+from routing.gateway.exchange import Exchange, Kept
 from routing.gateway.planning import Plan
 from routing.gateway.recorder import Ticket
 
@@ -26,8 +26,10 @@ def end(
     *,
     error_code: str = "",
     details: dict[str, Any] | None = None,
+    kept: Kept | None = None,
 ) -> Ticket:
     """Seal and queue the terminal event; await the ticket before the answer's end."""
+    kept = kept or Kept()
     return gateway.recorder.put(
         gateway.scribe.ended(
             x,
@@ -36,25 +38,38 @@ def end(
             attempts=carrier.attempts,
             error_code=error_code,
             details=carrier.ending(details),
-        )
+        ),
+        payloads=kept.payloads,
+        rows=kept.rows,
     )
 
 
 def completed(
-    gateway: Gateway, x: Exchange, carrier: Carrier, text: bytes, details: dict[str, Any]
+    gateway: Gateway,
+    x: Exchange,
+    carrier: Carrier,
+    text: bytes,
+    details: dict[str, Any],
+    *,
+    kept: Kept | None = None,
 ) -> Ticket:
     """The terminal event of a served answer, with what the route keeps of the answer's text."""
-    kept = gateway.scribe.kept(carrier.plan, "answer", text) if text else None
+    kept = kept or Kept()
+    captured = gateway.scribe.kept(carrier.plan, "answer", text) if text else None
     event = gateway.scribe.ended(
         x,
         carrier.plan,
         "completed",
         attempts=carrier.attempts,
         details=carrier.ending(
-            {**details, "output": {"bytes": len(text), "commitment": kept and kept.commitment}}
+            {
+                **details,
+                "output": {"bytes": len(text), "commitment": captured and captured.commitment},
+            }
         ),
     )
-    return gateway.recorder.put(event, payloads=[kept] if kept else ())
+    payloads = (*kept.payloads, captured) if captured else kept.payloads
+    return gateway.recorder.put(event, payloads=payloads, rows=kept.rows)
 
 
 async def refuse(
@@ -67,6 +82,7 @@ async def refuse(
         outcome,
         error_code=error.code,
         details={"reason": getattr(error, "reason", "")},
+        kept=x.kept_as("failed", error=error),
     )
     try:
         await gateway.recorder.durable(ticket)
@@ -97,11 +113,12 @@ async def serve_safe_default(
     """Answer with the policy's own text: a complete answer, or the same as a stream."""
     plan = carrier.plan
     safe = plan.decision.safe_default
-    await gateway.recorder.durable(end(gateway, x, carrier, "safe_default"))
+    answer = completion(plan, safe.text, finish_reason=safe.finish_reason, extra=extra)
+    kept = x.kept_as("completed", answer=answer)
+    await gateway.recorder.durable(end(gateway, x, carrier, "safe_default", kept=kept))
     carrier.cause = "safe_default"
     set_outcome(x, carrier, "safe_default")
     gateway.metrics.served(plan, "safe_default", x)
-    answer = completion(plan, safe.text, finish_reason=safe.finish_reason, extra=extra)
     await deliver(x, plan, answer)
 
 

@@ -8,11 +8,15 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from audit.payloads import SealedPayload
 from routing.gateway.errors import ApiError
+from routing.gateway.recorder import Row
 from routing.gateway.snapshot import ClientKey
 
 if TYPE_CHECKING:
@@ -24,6 +28,14 @@ _JSON = (b"content-type", b"application/json")
 Headers = list[tuple[bytes, bytes]]
 T = TypeVar("T")
 _WATCH_AFTER_S = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What an answer leaves behind in the commit of its end."""
+
+    payloads: tuple[SealedPayload, ...] = ()
+    rows: tuple[Row, ...] = ()
 
 
 class ClientGone(Exception):  # noqa: N818
@@ -73,6 +85,25 @@ class Exchange:
             if 0 < value < 86_400:
                 return value
         return None
+
+    def preferred_wait_s(self) -> float | None:
+        """``Prefer: respond-async, wait=N``: how long before 202 is welcome; None without it."""
+        given = [part.strip().lower() for part in self.header(b"prefer").split(",")]
+        if "respond-async" not in given:
+            return None
+        waits = [part[5:] for part in given if part.startswith("wait=")]
+        return float(waits[0]) if waits and waits[0].isascii() and waits[0].isdigit() else 0.0
+
+    def kept_as(
+        self,
+        state: str,
+        *,
+        answer: Mapping[str, Any] | None = None,
+        error: ApiError | None = None,
+        held_by: uuid.UUID | None = None,
+    ) -> Kept:
+        """What is written of the answer beside the terminal event: nothing, for who gets it."""
+        return Kept()
 
     def elapsed_s(self) -> float:
         return perf_counter() - self.started

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import uuid
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,7 +25,9 @@ from routing.gateway.carry import Carrier
 from routing.gateway.errors import ApiError
 from routing.gateway.exchange import ClientGone, Exchange
 from routing.gateway.planning import Plan
+from routing.gateway.recorder import Row
 from routing.gateway.replica import in_thread
+from routing.gateway.surfaces.shapes import response_id
 from routing.services import holds
 
 if TYPE_CHECKING:
@@ -35,6 +38,26 @@ _COMMENT_S = 15.0
 _PROXY_IDLE_S = 60.0
 # A case that outlives its client's wait is due like any other that nobody waits for.
 _PENDING_DUE = timedelta(hours=4)
+# A client that repeats its request within this time asks about the same case.
+_REPEATS = timedelta(minutes=15)
+_REPEATS_WITH_KEY = timedelta(hours=24)
+_RETRY_AFTER_S = 5
+_RELEASE_SQL = """
+UPDATE routing_hold SET repeats_until = NULL
+WHERE dedupe_key = %(dedupe_key)s AND repeats_until < %(opened_at)s
+"""
+_HOLD_SQL = """
+INSERT INTO routing_hold (
+    decision_id, opened_at, deadline_at, route, policy, rule, queue, data_class, client, client_id,
+    sentence, on_timeout, safe_text, state, delivery, request_payload, candidate_backend,
+    candidate_state, disposition, dedupe_key, repeats_until
+) VALUES (
+    %(decision_id)s, %(opened_at)s, %(deadline_at)s, %(route)s, %(policy)s, %(rule)s, %(queue)s,
+    %(data_class)s, %(client)s, %(client_id)s, %(sentence)s, %(on_timeout)s, %(safe_text)s,
+    'waiting', 'waiting', %(request_payload)s, '', %(candidate_state)s, '', %(dedupe_key)s,
+    %(repeats_until)s
+) ON CONFLICT DO NOTHING
+"""
 
 
 def _hold_s(x: Exchange, plan: Plan) -> float:
@@ -43,14 +66,31 @@ def _hold_s(x: Exchange, plan: Plan) -> float:
     return max(0.0, min(plan.terms.hold_s, _PROXY_IDLE_S - 5, left))
 
 
-def hold_row(x: Exchange, plan: Plan, sealed: SealedPayload) -> dict[str, object]:
-    """The row that the recorder writes in the commit of the decision."""
+def _outlives_the_wait(x: Exchange, plan: Plan) -> bool:
+    """Whether the case goes on when its client stops waiting."""
+    return plan.terms.on_timeout == "pending" or plan.request.is_background or _is_async(x, plan)
+
+
+def _is_async(x: Exchange, plan: Plan) -> bool:
+    # A stream's headers go out before anybody can say that nobody came.
+    return x.preferred_wait_s() is not None and not plan.request.is_stream
+
+
+def _repeat_key(x: Exchange, plan: Plan) -> str:
+    """The same for the same request again, by the same key and in the same session."""
+    body = hashlib.sha256(orjson.dumps(plan.request.fields, option=orjson.OPT_SORT_KEYS))
+    given = x.header(b"idempotency-key")[:200]
+    seed = "\n".join((plan.key.public_id, plan.route.slug, plan.session, given, body.hexdigest()))
+    return hashlib.sha256(seed.encode()).hexdigest()
+
+
+def rows(x: Exchange, plan: Plan, sealed: SealedPayload) -> tuple[Row, ...]:
+    """What the recorder writes in the commit of the decision."""
     terms, decision = plan.terms, plan.decision
     opened = datetime.now(UTC)
-    seed = orjson.dumps(plan.request.fields, option=orjson.OPT_SORT_KEYS)
-    wait = _PENDING_DUE if terms.on_timeout == "pending" else timedelta(seconds=_hold_s(x, plan))
-    repeat = x.header(b"idempotency-key") or hashlib.sha256(seed).hexdigest()
-    return {
+    wait = _PENDING_DUE if _outlives_the_wait(x, plan) else timedelta(seconds=_hold_s(x, plan))
+    repeats = _REPEATS_WITH_KEY if x.header(b"idempotency-key") else _REPEATS
+    values: dict[str, object] = {
         "decision_id": plan.decision_id,
         "opened_at": opened,
         "deadline_at": opened + wait,
@@ -60,33 +100,40 @@ def hold_row(x: Exchange, plan: Plan, sealed: SealedPayload) -> dict[str, object
         "queue": terms.queue,
         "data_class": decision.data_class,
         "client": plan.key.name,
+        "client_id": plan.key.public_id,
         "sentence": decision.sentence,
         "on_timeout": terms.on_timeout,
         "safe_text": decision.safe_default.text,
         "request_payload": sealed.id,
         "candidate_state": "making" if terms.candidate else "none",
-        "dedupe_key": hashlib.sha256(
-            f"{plan.key.public_id}:{plan.session}:{repeat}".encode()
-        ).hexdigest(),
+        "dedupe_key": _repeat_key(x, plan),
+        "repeats_until": opened + repeats,
     }
+    return (_RELEASE_SQL, values), (_HOLD_SQL, values)
 
 
 async def serve(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
     """Hold the request until a person answers, the hold ends, or the client leaves."""
     plan = carrier.plan
-    hold_ends = monotonic() + _hold_s(x, plan)
+    hold_ends = monotonic() + _wait_s(x, plan)
     await gateway.recorder.durable(carrier.made)
     started = monotonic()
-    open_case = asyncio.ensure_future(gateway.announce_hold(plan.decision_id))
-    candidate = asyncio.ensure_future(_make_candidate(gateway, x, carrier))
+    held_by = await in_thread(lambda: holds.joined(plan.decision_id, _repeat_key(x, plan)))
+    if plan.request.is_background:
+        await _leave(gateway, x, carrier, held_by)
+        return
+    is_first = held_by == plan.decision_id
+    open_case = asyncio.ensure_future(_opened(gateway, plan, is_first=is_first))
+    candidate = asyncio.ensure_future(_make_candidate(gateway, x, carrier, is_first=is_first))
     try:
         if plan.request.is_stream:
             carrier.cause = "held"
             ends.set_outcome(x, carrier, "held")
             await x.begin(200, STREAM_HEADERS)
-        hold = await x.unless_gone(_wait(gateway, x, plan, hold_ends))
+        hold = await x.unless_gone(_wait(gateway, x, plan, hold_ends, held_by))
     except ClientGone:
-        await in_thread(lambda: holds.note_delivery(plan.decision_id, "client_gone"))
+        if is_first:
+            await in_thread(lambda: holds.note_delivery(held_by, "client_gone"))
         raise
     finally:
         candidate.cancel()
@@ -113,7 +160,7 @@ async def serve_doubt(
     plan = carrier.plan = replace(carrier.plan, decision=decision)
     request = gateway.scribe.payload(plan, "request", orjson.dumps(plan.request.fields))
     backend = carrier.current.backend.name
-    ticket = gateway.recorder.put(payloads=[request], hold=hold_row(x, plan, request))
+    ticket = gateway.recorder.put(payloads=[request], rows=rows(x, plan, request))
     # Without its row nobody would ever see the case: then the request fails, and says so.
     await gateway.recorder.durable(ticket)
     candidate = gateway.scribe.payload(plan, "candidate", text.encode())
@@ -125,22 +172,51 @@ async def serve_doubt(
     await serve(gateway, x, carrier)
 
 
-async def _wait(gateway: Gateway, x: Exchange, plan: Plan, hold_ends: float) -> holds.Answer:
-    event = gateway.hold_events.setdefault(str(plan.decision_id), asyncio.Event())
+def _wait_s(x: Exchange, plan: Plan) -> float:
+    wait = _hold_s(x, plan)
+    asked = x.preferred_wait_s() if _is_async(x, plan) else None
+    return wait if asked is None else min(wait, asked)
+
+
+async def _opened(gateway: Gateway, plan: Plan, *, is_first: bool) -> None:
+    if is_first:
+        await gateway.announce_hold(plan.decision_id)
+
+
+async def _leave(gateway: Gateway, x: Exchange, carrier: Carrier, held_by: uuid.UUID) -> None:
+    """Nobody waits on a connection: the case goes on, and its answer is asked for later."""
+    plan = carrier.plan
+    is_first = held_by == plan.decision_id
+    await _opened(gateway, plan, is_first=is_first)
+    await _make_candidate(gateway, x, carrier, is_first=is_first)
+    await in_thread(lambda: holds.leave_pending(decision_id=held_by))
+    details = {"review": {"disposition": "pending", "state": "waiting", "hold": str(held_by)}}
+    kept = x.kept_as("held", held_by=held_by)
+    await gateway.recorder.durable(
+        ends.end(gateway, x, carrier, "held", details=details, kept=kept)
+    )
+    gateway.metrics.served(plan, "held", x)
+
+
+async def _wait(
+    gateway: Gateway, x: Exchange, plan: Plan, hold_ends: float, held_by: uuid.UUID
+) -> holds.Answer:
+    is_first, event = held_by == plan.decision_id, asyncio.Event()
+    waiters = gateway.hold_events.setdefault(str(held_by), set())
+    waiters.add(event)
     next_comment = monotonic() + _COMMENT_S
     try:
         while True:
-            answer = await in_thread(lambda: holds.answer_of(plan.decision_id))
+            answer = await in_thread(lambda: holds.answer_of(held_by))
             if answer is not None:
                 return answer
             left = hold_ends - monotonic()
             if left <= 0:
                 # Whoever is first wins: a reviewer in this very moment, or the deadline.
-                if plan.terms.on_timeout == "pending":
-                    return await in_thread(
-                        lambda: holds.leave_pending(decision_id=plan.decision_id)
-                    )
-                return await in_thread(lambda: holds.expire_hold(decision_id=plan.decision_id))
+                # Whoever only repeats the request never ends the hold of who came first.
+                if not is_first or _outlives_the_wait(x, plan):
+                    return await in_thread(lambda: holds.leave_pending(decision_id=held_by))
+                return await in_thread(lambda: holds.expire_hold(decision_id=held_by))
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(left, _POLL_S)):
                     await event.wait()
@@ -149,14 +225,18 @@ async def _wait(gateway: Gateway, x: Exchange, plan: Plan, hold_ends: float) -> 
                 await x.write(b": review pending\n\n")
                 next_comment += _COMMENT_S
     finally:
-        gateway.hold_events.pop(str(plan.decision_id), None)
+        waiters.discard(event)
+        if not waiters:
+            gateway.hold_events.pop(str(held_by), None)
 
 
-async def _make_candidate(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
+async def _make_candidate(
+    gateway: Gateway, x: Exchange, carrier: Carrier, *, is_first: bool
+) -> None:
     """Ask the rule's private backend for a draft, so that the reviewer has something to read."""
     plan = carrier.plan
     backend = plan.snapshot.backends.get(plan.terms.candidate or "")
-    if backend is None or backend.boundary != "private":
+    if backend is None or backend.boundary != "private" or not is_first:
         return
     carrier.whole_answer = True
     try:
@@ -180,19 +260,24 @@ async def _answer(gateway: Gateway, x: Exchange, carrier: Carrier, hold: holds.A
         "id": str(hold.case_id or plan.decision_id),
         "status": hold.disposition,
         "url": f"{gateway.url}/review/{hold.case_id}/" if hold.case_id else None,
+        "response": f"/v1/responses/{response_id(hold.decision_id)}",
     }
-    details = {"review": {"disposition": hold.disposition, "state": hold.state}}
+    details: dict[str, Any] = {"review": {"disposition": hold.disposition, "state": hold.state}}
+    if hold.decision_id != plan.decision_id:
+        details["review"]["hold"] = str(hold.decision_id)
     if hold.disposition == "answer":
         await gateway.recorder.durable(ends.end(gateway, x, carrier, "completed", details=details))
-        await _delivered(plan)
+        await _delivered(hold)
         carrier.cause = "held"
         ends.set_outcome(x, carrier, "served")
         gateway.metrics.served(plan, "served", x)
         answer = completion(plan, hold.text, finish_reason="stop", extra={"review": review})
         await ends.deliver(x, plan, answer)
     elif hold.disposition == "safe_default":
-        await _delivered(plan)
+        await _delivered(hold)
         await ends.serve_safe_default(gateway, x, carrier, {"review": review})
+    elif hold.disposition == "pending" and _is_async(x, plan):
+        await _accept(gateway, x, carrier, review, details)
     else:
         is_pending = hold.disposition == "pending"
         error = (
@@ -207,12 +292,37 @@ async def _answer(gateway: Gateway, x: Exchange, carrier: Carrier, hold: holds.A
             ends.end(gateway, x, carrier, outcome, error_code=error.code, details=details)
         )
         if not is_pending:
-            await _delivered(plan)
+            await _delivered(hold)
         carrier.cause = "held" if is_pending else "refused"
         ends.set_outcome(x, carrier, outcome)
         gateway.metrics.served(plan, outcome, x)
+        if is_pending:
+            x.facts.append((b"location", review["response"].encode()))
         await x.refuse(error, {"review": review})
 
 
-async def _delivered(plan: Plan) -> None:
-    await in_thread(lambda: holds.note_delivery(plan.decision_id, "delivered"))
+async def _accept(
+    gateway: Gateway,
+    x: Exchange,
+    carrier: Carrier,
+    review: dict[str, Any],
+    details: dict[str, Any],
+) -> None:
+    """202 for who asked for it: where the answer will be, and still a body that SDKs can read."""
+    plan = carrier.plan
+    await gateway.recorder.durable(ends.end(gateway, x, carrier, "held", details=details))
+    carrier.cause = "held"
+    ends.set_outcome(x, carrier, "held")
+    gateway.metrics.served(plan, "held", x)
+    safe = plan.decision.safe_default
+    answer = completion(plan, safe.text, finish_reason=safe.finish_reason, extra={"review": review})
+    headers = [
+        (b"location", review["response"].encode()),
+        (b"retry-after", str(_RETRY_AFTER_S).encode()),
+        (b"preference-applied", b"respond-async"),
+    ]
+    await x.answer(202, x.surface.whole(plan, answer), headers)
+
+
+async def _delivered(hold: holds.Answer) -> None:
+    await in_thread(lambda: holds.note_delivery(hold.decision_id, "delivered"))

@@ -248,7 +248,8 @@ def plan(
     backends = replica.backend_facts(snapshot, key)
     decision, facts = _decide(route.policy, facts, backends, turn)
     wait_s = decision.limits.deadline_ms / 1000
-    if (client_s := x.client_wait_s()) is not None:
+    client_s = None if request.is_background else x.client_wait_s()
+    if client_s is not None:
         wait_s = min(wait_s, max(1.0, client_s - _CLIENT_MARGIN_S))
     return Plan(
         snapshot=snapshot,

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import LiteralString
 from uuid import UUID
 
 import orjson
@@ -28,17 +29,7 @@ BATCH = 256
 LINGER_S = 0.002
 COMMIT_TIMEOUT_S = 2.0
 
-_HOLD_SQL = """
-INSERT INTO routing_hold (
-    decision_id, opened_at, deadline_at, route, policy, rule, queue, data_class, client, sentence,
-    on_timeout, safe_text, state, delivery, request_payload, candidate_backend, candidate_state,
-    disposition, dedupe_key
-) VALUES (
-    %(decision_id)s, %(opened_at)s, %(deadline_at)s, %(route)s, %(policy)s, %(rule)s, %(queue)s,
-    %(data_class)s, %(client)s, %(sentence)s, %(on_timeout)s, %(safe_text)s, 'waiting', 'waiting',
-    %(request_payload)s, '', %(candidate_state)s, '', %(dedupe_key)s
-) ON CONFLICT DO NOTHING
-"""
+Row = tuple[LiteralString, Mapping[str, object]]
 
 
 class RecordUnavailable(ApiError):
@@ -52,11 +43,14 @@ class RecordUnavailable(ApiError):
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """One unit of a batch: events, and what must be written in the same commit."""
+    """One unit of a batch: events, and what must be written in the same commit.
+
+    ``rows`` are statements with their parameters, safe to repeat.
+    """
 
     events: Sequence[sealing.SealedEvent]
     payloads: Sequence[payloads.SealedPayload] = ()
-    hold: dict[str, object] | None = None
+    rows: Sequence[Row] = ()
     put_at: float = field(default_factory=monotonic)
     done: asyncio.Future[None] | None = None
 
@@ -115,11 +109,11 @@ class Recorder:
         self,
         *events: sealing.SealedEvent,
         payloads: Sequence[payloads.SealedPayload] = (),
-        hold: dict[str, object] | None = None,
+        rows: Sequence[Row] = (),
         may_linger: bool = False,
     ) -> Ticket:
         """Queue events; the returned ticket is durable once ``durable`` returns."""
-        ticket = Ticket(events, payloads, hold)
+        ticket = Ticket(events, payloads, rows)
         self._queue.append(ticket)
         if may_linger and len(self._queue) < BATCH:
             self._wake.set()
@@ -246,7 +240,7 @@ class Recorder:
     async def _write(self, batch: Sequence[Ticket]) -> None:
         connection = await self._connected()
         rows = [event.row() for ticket in batch for event in ticket.events]
-        extras = [ticket for ticket in batch if ticket.hold or ticket.payloads]
+        extras = [ticket for ticket in batch if ticket.rows or ticket.payloads]
         parameter = orjson.dumps(rows).decode()
         if not extras:
             stored = await connection.execute(sealing.BATCH_SQL, (parameter,))
@@ -257,8 +251,8 @@ class Recorder:
                     connection, [payload for ticket in extras for payload in ticket.payloads]
                 )
                 for ticket in extras:
-                    if ticket.hold:
-                        await connection.execute(_HOLD_SQL, ticket.hold)
+                    for statement, parameters in ticket.rows:
+                        await connection.execute(statement, parameters)
         if stored.rowcount != len(rows):
             await self._tell_the_late(
                 connection, batch, {row[0] for row in await stored.fetchall()}

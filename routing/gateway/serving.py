@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from routing.gateway import asking, doubts, ends, held, judging, keys, refusals
+from routing.gateway import asking, background, doubts, ends, held, judging, keys, refusals
 from routing.gateway.answers import decision_headers, rate_headers
 from routing.gateway.carry import Carrier
 from routing.gateway.errors import ApiError
@@ -43,6 +43,9 @@ async def serve(gateway: Gateway, x: Exchange) -> None:
         made=ticket,
         request_id=x.request_id,
     )
+    if request.is_background:
+        await background.start(gateway, x, carrier, carry_out)
+        return
     await carry_out(gateway, x, carrier)
 
 
@@ -51,10 +54,11 @@ def record(gateway: Gateway, x: Exchange, plan: Plan) -> Ticket:
     sealed = gateway.scribe.request_payload(plan)
     action, rule = plan.decision.action, plan.decision.rule
     gateway.replica.hold_caps.note(plan.route.slug, rule if action == "hold" else None)
+    begun = background.begun(gateway.scribe, plan)
     ticket = gateway.recorder.put(
         gateway.scribe.made(x, plan, sealed),
-        payloads=[sealed] if sealed is not None else (),
-        hold=held.hold_row(x, plan, sealed) if sealed and waits(x, plan) else None,
+        payloads=begun.payloads if sealed is None else (sealed, *begun.payloads),
+        rows=(*(held.rows(x, plan, sealed) if sealed and waits(x, plan) else ()), *begun.rows),
         may_linger=action == "route",
     )
     x.decision_id = str(plan.decision_id)
@@ -92,10 +96,13 @@ async def carry_out(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
         carrier.abandoned()
         ends.end(gateway, x, carrier, "aborted", error_code="client_gone")
         gateway.metrics.served(plan, "aborted", x)
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as stopped:
         # This process stops and its patience is over: the request ends here, not at its deadline.
+        # Or the client of a response in the background has cancelled it.
         carrier.abandoned()
-        ends.end(gateway, x, carrier, "aborted", error_code="router_stopped")
+        why = background.BY_CLIENT if background.BY_CLIENT in stopped.args else "router_stopped"
+        kept = x.kept_as("failed", error=ApiError("internal_error", "The router was stopped."))
+        ends.end(gateway, x, carrier, "aborted", error_code=why, kept=kept)
         gateway.metrics.served(plan, "aborted", x)
         raise
     except Exception:
@@ -111,7 +118,14 @@ async def _send(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
     text = orjson.dumps(answer["choices"]) if is_kept else b""
     # One commit may hold both; the decision is durable no later than its end.
     await gateway.recorder.durable(
-        ends.completed(gateway, x, carrier, text, {"finish_reason": _finish_reason(answer)})
+        ends.completed(
+            gateway,
+            x,
+            carrier,
+            text,
+            {"finish_reason": _finish_reason(answer)},
+            kept=x.kept_as("completed", answer=answer),
+        )
     )
     ends.set_outcome(x, carrier, "served")
     gateway.metrics.served(plan, "served", x)

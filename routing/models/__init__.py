@@ -6,6 +6,7 @@ from routing.models.documents import DataFlowIssue
 from routing.models.examples import SavedExample
 from routing.models.policies import PolicyApproval, PolicyVersion
 from routing.models.replicas import KillSwitch, Replica, SnapshotRevision
+from routing.models.responses import StoredResponse
 from routing.models.routes import Route
 from routing.models.traffic import Span, Speed, Traffic
 
@@ -31,5 +32,6 @@ __all__ = [
     "SnapshotRevision",
     "Span",
     "Speed",
+    "StoredResponse",
     "Traffic",
 ]

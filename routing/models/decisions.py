@@ -126,6 +126,7 @@ class Hold(models.Model):
     queue = models.CharField(max_length=64)
     data_class = models.CharField(max_length=20)
     client = models.CharField(max_length=100)
+    client_id = models.CharField(max_length=16, default="")
     sentence = models.TextField()
     on_timeout = models.CharField(
         max_length=12, choices=Disposition, default=Disposition.SAFE_DEFAULT
@@ -140,7 +141,9 @@ class Hold(models.Model):
     answer_payload = models.UUIDField(null=True)
     disposition = models.CharField(max_length=12, choices=Disposition, blank=True)
     answered_at = models.DateTimeField(null=True)
+    # Repeats of one request are one case; emptied when the time for repeating has passed.
     dedupe_key = models.CharField(max_length=64)
+    repeats_until = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ("deadline_at",)
@@ -148,5 +151,11 @@ class Hold(models.Model):
             models.Index(
                 fields=("deadline_at",), condition=Q(state="waiting"), name="hold_waiting"
             ),
-            models.Index(fields=("dedupe_key", "-opened_at"), name="hold_repeats"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=("dedupe_key",),
+                condition=Q(repeats_until__isnull=False),
+                name="hold_repeats_once",
+            ),
         ]

@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass
 
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from audit import payloads
@@ -24,26 +25,44 @@ class HoldClosed(Conflict):
 class Answer:
     """What the waiting client gets. ``text`` is set only when the disposition is an answer."""
 
+    decision_id: uuid.UUID
     disposition: str
     state: str
     text: str
     case_id: uuid.UUID | None
+    is_claimed: bool = False
 
 
-def _answer(hold: Hold) -> Answer:
+def state_of(hold: Hold) -> Answer:
     text = ""
     if hold.disposition == Hold.Disposition.ANSWER and hold.answer_payload:
         text = payloads.open_payload(hold.answer_payload).decode()
     case = getattr(hold, "case", None)
     return Answer(
-        disposition=hold.disposition, state=hold.state, text=text, case_id=case.pk if case else None
+        decision_id=hold.decision_id,
+        disposition=hold.disposition,
+        state=hold.state,
+        text=text,
+        case_id=case.pk if case else None,
+        is_claimed=case is not None and case.claimed_by_id is not None,
     )
+
+
+def joined(decision_id: uuid.UUID, repeat_key: str) -> uuid.UUID:
+    """The hold that this decision waits on: its own, or that of the request which it repeats."""
+    found = Hold.objects.filter(
+        Q(pk=decision_id) | Q(dedupe_key=repeat_key, repeats_until__isnull=False)
+    )
+    ids = set(found.values_list("pk", flat=True))
+    if not ids:
+        raise LookupError("a held decision has no hold")
+    return decision_id if decision_id in ids else ids.pop()
 
 
 def answer_of(decision_id: uuid.UUID) -> Answer | None:
     """Return the answer of a hold, or None while it waits."""
     hold = Hold.objects.filter(pk=decision_id).exclude(state=Hold.State.WAITING).first()
-    return _answer(hold) if hold else None
+    return state_of(hold) if hold else None
 
 
 def notify(decision_id: uuid.UUID) -> None:
@@ -75,10 +94,10 @@ def leave_pending(*, decision_id: uuid.UUID) -> Answer:
     """The client stops waiting and the case goes on; an answer that came just now is returned."""
     hold = Hold.objects.select_for_update().get(pk=decision_id)
     if hold.state != Hold.State.WAITING:
-        return _answer(hold)
+        return state_of(hold)
     Hold.objects.filter(pk=decision_id).update(delivery=Hold.Delivery.STORED)
     hold.disposition = Hold.Disposition.PENDING
-    return _answer(hold)
+    return state_of(hold)
 
 
 @transaction.atomic
@@ -92,7 +111,7 @@ def expire_hold(*, decision_id: uuid.UUID) -> Answer:
         answered_at=timezone.now(),
     )
     hold.refresh_from_db()
-    return _answer(hold)
+    return state_of(hold)
 
 
 @transaction.atomic

@@ -11,6 +11,7 @@ import audit
 from audit.actors import SYSTEM
 from audit.errors import AlreadyRecorded
 from routing.models import Decision
+from routing.services import responses
 
 # A terminal event is on its way within seconds of the deadline, or its process is gone.
 GRACE = timedelta(seconds=15)
@@ -38,6 +39,7 @@ def reap(*, now: datetime | None = None) -> int:
                         "why": "The process that carried this request ended before it said how.",
                     },
                 )
+                responses.fail_unfinished(decision.pk)
         except AlreadyRecorded:
             # Its end is in the ledger and the list has not read it yet.
             continue

@@ -70,7 +70,8 @@ def messages_of(messages: Any) -> list[dict[str, Any]]:
 
 def _user(listed: list[dict[str, Any]], where: str) -> list[dict[str, Any]]:
     """Results of tools are messages of their own, and come first as chat demands it."""
-    results, parts = [], []
+    results: list[dict[str, Any]] = []
+    parts: list[dict[str, Any]] = []
     for place, block in enumerate(listed):
         at = f"{where}.content[{place}]"
         match block["type"]:

@@ -82,7 +82,7 @@ def _parts(content: Any, where: str) -> list[dict[str, Any]]:
             case {"type": "refusal", "refusal": str(text)}:
                 made.append({"type": "text", "text": text})
             case {"type": "input_image", "image_url": str(url)}:
-                image = {"url": url}
+                image: dict[str, Any] = {"url": url}
                 if isinstance(part.get("detail"), str):
                     image["detail"] = part["detail"]
                 made.append({"type": "image_url", "image_url": image})

@@ -221,7 +221,7 @@ class MessageStream(TranslatedStream):
     def called(self, call: dict[str, Any], place: int) -> bytes:
         function = call.get("function") or {}
         name = f"tool-{call.get('index', place)}"
-        block = {
+        block: dict[str, Any] = {
             "type": "tool_use",
             "id": call.get("id") or "",
             "name": function.get("name") or "",

@@ -26,24 +26,30 @@ def decision_of(response: str) -> uuid.UUID | None:
 
 
 def response_object(plan: Plan, *, status: str = "in_progress") -> dict[str, Any]:
+    """The response of a request as it begins."""
+    made = blank(plan.decision_id, model=plan.request.model, created_s=int(time()))
+    made |= {"status": status, "store": plan.request.is_background}
+    return made | dict(plan.request.repeated)
+
+
+def blank(decision_id: uuid.UUID, *, model: str, created_s: int) -> dict[str, Any]:
     """A response that has not ended, with every field that SDKs look for."""
-    asked = plan.request.repeated
-    made: dict[str, Any] = {
-        "id": response_id(plan.decision_id),
+    return {
+        "id": response_id(decision_id),
         "object": "response",
-        "created_at": int(time()),
-        "status": status,
+        "created_at": created_s,
+        "status": "in_progress",
         "background": False,
         "error": None,
         "incomplete_details": None,
         "instructions": None,
         "max_output_tokens": None,
-        "model": plan.request.model,
+        "model": model,
         "output": [],
         "parallel_tool_calls": True,
         "previous_response_id": None,
         "reasoning": {"effort": None, "summary": None},
-        "store": plan.request.is_background,
+        "store": True,
         "temperature": None,
         "text": {"format": {"type": "text"}},
         "tool_choice": "auto",
@@ -54,7 +60,17 @@ def response_object(plan: Plan, *, status: str = "in_progress") -> dict[str, Any
         "user": None,
         "metadata": {},
     }
-    return made | dict(asked)
+
+
+def failed(response: dict[str, Any], code: str, message: str) -> dict[str, Any]:
+    return response | {"status": "failed", "error": {"code": code, "message": message}}
+
+
+def text_answer(response: dict[str, Any], decision_id: uuid.UUID, text: str) -> dict[str, Any]:
+    """The response answered with one text that no model wrote, or a person released."""
+    item = items.text_item(f"msg_{decision_id.hex}00", text, status="completed")
+    used = {"prompt_tokens": 0, "completion_tokens": 0}
+    return finished(response, output=[item], finish_reason="stop", usage=used)
 
 
 def finished(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,19 @@ def sealed(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "digest": digest_of(document)}
 
 
+@pytest.fixture
+def threads(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Lets the gateway's threads use the database, and closes what they leave open."""
+    from django.db import connections
+
+    with django_db_blocker.unblock():
+        yield
+        for connection in connections.all():
+            connection.close()
+            if connection.pool:
+                connection.close_pool()
+
+
 class Live:
     """A running gateway with its client and the events that it wrote."""
 
@@ -138,6 +152,17 @@ class Live:
 
     async def post(self, path: str, body: dict[str, Any], **headers: str) -> httpx.Response:
         return await self.client.post(path, json=body, headers=headers)
+
+    def add_key(self, secret: str) -> None:
+        """A second client, which is nobody to the first one's requests."""
+        snapshot = self.gateway.replica.snapshot
+        assert snapshot is not None
+        [mine] = snapshot.keys.values()
+        keys = {
+            **snapshot.keys,
+            hashlib.sha256(secret.encode()).digest(): replace(mine, public_id="other"),
+        }
+        self.gateway.replica.snapshot = replace(snapshot, keys=keys)
 
     async def ends(self, answer: httpx.Response) -> list[dict[str, Any]]:
         """The bodies of the terminal events of an answer's decision: there should be one."""
