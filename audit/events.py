@@ -176,6 +176,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         "{actor} exported the trail[ as {details.format}][: {details.count} entries]", "log"
     ),
     "trail.verification_requested": Kind("{actor} asked for a verification of the trail", "log"),
+    "trail.verification_failed": Kind("A verification of the trail did not end[: {reason}]", "log"),
     "trail.verified": Kind("The trail was verified[: {details.sentence}]", "log"),
     "log.checkpoint_anchored": Kind(
         "The checkpoint of {details.size} entries was stored outside", "log"

@@ -133,6 +133,7 @@ class Job(models.Model):
     requested_by = models.CharField(max_length=150)
     requested_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
+    seen_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     done = models.BigIntegerField(default=0)
     total = models.BigIntegerField(default=0)

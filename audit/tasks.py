@@ -15,6 +15,11 @@ def make_report(report_id: str) -> None:
     services.make_report(report_id=UUID(report_id))
 
 
+@shared_task(name="audit.tasks.fail_lost_jobs", expires=30)
+def fail_lost_jobs() -> int:
+    return services.fail_lost_reports() + verification.fail_lost()
+
+
 @shared_task
 def verify_trail(verification_id: str) -> None:
     verification.run(verification_id=UUID(verification_id))

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime
 from time import monotonic
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from audit import fsck
+from audit import fsck, jobs
 from audit.actors import SYSTEM, Actor
 from audit.errors import LedgerFault, LogBusy
 from audit.ledger import record
 from audit.models import ENDED, JobState, Verification
 
-LOST_AFTER = timedelta(hours=6)
+WORDS = jobs.Words(
+    lost="The worker that verified ended before the verification did: it was stopped, or the "
+    "machine ran out of memory. Nothing is known of the trail from it. Verify again.",
+    too_long="It ran for four hours without an end and was given up. Verify with manage.py "
+    "audit_fsck, which has no such limit.",
+    not_taken="No worker took it within an hour. Ask an operator whether the worker process runs "
+    "(the page System says so), then verify again.",
+)
 NO_QUEUE = "The job queue does not answer. Nothing was started."
 
 
@@ -25,7 +32,7 @@ class _Stopped(Exception):
 
 def request(*, by: Actor, reason: str = "") -> Verification:
     """Ask for a verification; raises LogBusy while one is running."""
-    _give_up_on_lost_jobs()
+    fail_lost()
     try:
         with transaction.atomic():
             job = Verification.objects.create(requested_by=by.name)
@@ -42,11 +49,36 @@ def request(*, by: Actor, reason: str = "") -> Verification:
     return job
 
 
-def _give_up_on_lost_jobs() -> None:
-    # A worker that was killed leaves its job behind; it must not lock the button for ever.
-    Verification.objects.exclude(state__in=ENDED).filter(
-        requested_at__lt=timezone.now() - LOST_AFTER
-    ).update(state=JobState.FAILED, ended_at=timezone.now(), problem="The worker was lost.")
+def fail_lost(*, now: datetime | None = None) -> int:
+    """End verifications that cannot be going on: one left behind would lock the button for ever."""
+    failed = jobs.overdue(
+        Verification.objects.filter(state=JobState.RUNNING),
+        Verification.objects.filter(state=JobState.WAITING),
+        asked="requested_at",
+        words=WORDS,
+        now=now or timezone.now(),
+    )
+    return sum(_fail(job, problem) for job, problem in failed.items())
+
+
+def _fail(job: Verification, problem: str) -> bool:
+    with transaction.atomic():
+        ended = (
+            Verification.objects.filter(pk=job.pk)
+            .exclude(state__in=ENDED)
+            .update(state=JobState.FAILED, ended_at=timezone.now(), problem=problem)
+        )
+        if ended:
+            record(
+                "trail.verification_failed",
+                by=SYSTEM("verification"),
+                object_type="log",
+                object_id="ledger",
+                reason=problem[:500],
+                result="failed",
+                details={"verification_id": str(job.pk)},
+            )
+    return bool(ended)
 
 
 def could_not_start(*, verification_id: UUID) -> None:
@@ -60,16 +92,18 @@ def run(*, verification_id: UUID) -> Verification:
     """Do a verification that waits. Safe to run twice."""
     started = monotonic()
     waiting = Verification.objects.filter(pk=verification_id, state=JobState.WAITING)
-    if not waiting.update(state=JobState.RUNNING, started_at=timezone.now()):
+    now = timezone.now()
+    if not waiting.update(state=JobState.RUNNING, started_at=now, seen_at=now):
         return Verification.objects.get(pk=verification_id)
 
     def progress(done: int, total: int) -> None:
-        running = Verification.objects.filter(pk=verification_id, state=JobState.RUNNING)
-        if not running.update(done=done, total=total):
+        if not running.update(done=done, total=total, seen_at=timezone.now()):
             raise _Stopped
 
+    running = Verification.objects.filter(pk=verification_id, state=JobState.RUNNING)
     try:
-        result = fsck.check(progress=progress)
+        with jobs.signs_of_life(lambda: running.update(seen_at=timezone.now())):
+            result = fsck.check(progress=progress)
     except _Stopped:
         return Verification.objects.get(pk=verification_id)
     except (LedgerFault, OSError, ValueError) as problem:

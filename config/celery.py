@@ -19,7 +19,8 @@ app.conf.beat_schedule = {
     "erase-responses": {"task": "routing.tasks.erase_responses", "schedule": 600.0},
     "activate-due": {"task": "routing.tasks.activate_due", "schedule": 10.0},
     "probe-backends": {"task": "routing.tasks.probe_backends", "schedule": 60.0},
-    "fail-lost-trainings": {"task": "routing.tasks.fail_lost_trainings", "schedule": 30.0},
+    "fail-lost-jobs": {"task": "routing.tasks.fail_lost_jobs", "schedule": 30.0},
+    "fail-lost-reports": {"task": "audit.tasks.fail_lost_jobs", "schedule": 30.0},
     "keep-house": {"task": "routing.tasks.keep_house", "schedule": 6 * 3600.0},
     "watch-signoffs": {"task": "routing.tasks.watch_signoffs", "schedule": 30.0},
 }

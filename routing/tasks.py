@@ -58,9 +58,9 @@ def run_backtest(backtest_id: str) -> None:
     backtests.run_backtest(backtest_id=UUID(backtest_id))
 
 
-@shared_task(name="routing.tasks.fail_lost_trainings", expires=30)
-def fail_lost_trainings() -> int:
-    return classifiers.fail_lost_trainings()
+@shared_task(name="routing.tasks.fail_lost_jobs", expires=30)
+def fail_lost_jobs() -> int:
+    return classifiers.fail_lost_trainings() + backtests.fail_lost_backtests()
 
 
 @shared_task(name="routing.tasks.train_classifier")

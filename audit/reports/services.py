@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from audit import keys
+from audit import jobs, keys
 from audit.actors import SYSTEM, Actor
 from audit.errors import LedgerFault, LogBusy
 from audit.ledger import record
@@ -24,6 +24,13 @@ from screens.errors import Conflict, Invalid, NotFound
 
 WAIT_FOR_CHECKPOINT_S = 5.0
 MOST_AT_ONCE = 4
+WORDS = jobs.Words(
+    lost="The worker that made it ended before the report did: it was stopped, or the machine ran "
+    "out of memory or disk. Ask for it again; the same period gives the same bytes.",
+    too_long="It ran for four hours without an end and was given up. Ask for a shorter period.",
+    not_taken="No worker took it within an hour. Ask an operator whether the worker process runs "
+    "(the page System says so), then ask for the report again.",
+)
 
 
 class Cancelled(Exception):
@@ -40,6 +47,7 @@ def request_report(
         raise Invalid(
             "The period lies in the future, so nothing is recorded yet.", code="period_future"
         )
+    fail_lost_reports()
     with transaction.atomic():
         waiting = Report.objects.exclude(state__in=ENDED).count()
         if waiting >= MOST_AT_ONCE:
@@ -61,14 +69,15 @@ def request_report(
 def make_report(*, report_id: UUID) -> Report:
     """Make a report that waits. Safe to run twice: the second run finds it taken or ended."""
     taken = Report.objects.filter(pk=report_id, state=JobState.WAITING).update(
-        state=JobState.RUNNING, started_at=timezone.now()
+        state=JobState.RUNNING, started_at=timezone.now(), seen_at=timezone.now()
     )
     report = Report.objects.get(pk=report_id)
     if not taken:
         return report
     try:
-        _fix_sizes(report)
-        written = _write(report, _progress_of(report))
+        with jobs.signs_of_life(lambda: _still_running(report)):
+            _fix_sizes(report)
+            written = _write(report, _progress_of(report))
     except Cancelled:
         return Report.objects.get(pk=report_id)
     except (LedgerFault, Invalid, OSError) as problem:
@@ -112,7 +121,7 @@ def _write(report: Report, progress: bundle.Progress) -> bundle.Written:
 def _progress_of(report: Report) -> Callable[[int, int], None]:
     def progress(done: int, total: int) -> None:
         running = Report.objects.filter(pk=report.pk, state=JobState.RUNNING)
-        if not running.update(done=done, total=total):
+        if not running.update(done=done, total=total, seen_at=timezone.now()):
             raise Cancelled
 
     return progress
@@ -166,27 +175,49 @@ def record_generated(
     )
 
 
+def _still_running(report: Report) -> None:
+    Report.objects.filter(pk=report.pk, state=JobState.RUNNING).update(seen_at=timezone.now())
+
+
 def _failed(report: Report, problem: str) -> Report:
     with transaction.atomic():
-        Report.objects.filter(pk=report.pk, state=JobState.RUNNING).update(
-            state=JobState.FAILED, ended_at=timezone.now(), problem=problem
+        ended = (
+            Report.objects.filter(pk=report.pk)
+            .exclude(state__in=ENDED)
+            .update(state=JobState.FAILED, ended_at=timezone.now(), problem=problem)
         )
-        record(
-            "report.failed",
-            by=SYSTEM("reports"),
-            object_type="report",
-            object_id=report.pk,
-            reason=problem[:500],
-            result="failed",
-        )
+        if ended:
+            record(
+                "report.failed",
+                by=SYSTEM("reports"),
+                object_type="report",
+                object_id=report.pk,
+                reason=problem[:500],
+                result="failed",
+            )
     report.refresh_from_db()
     return report
 
 
 def could_not_start(*, report: Report) -> None:
     """The job queue does not answer: the report fails at once instead of waiting for ever."""
-    Report.objects.filter(pk=report.pk, state=JobState.WAITING).update(state=JobState.RUNNING)
     _failed(report, "The job queue does not answer. Nothing was started.")
+
+
+def fail_lost_reports(*, now: datetime | None = None) -> int:
+    """End reports whose worker is gone, that run too long, or that nobody took."""
+    failed = jobs.overdue(
+        Report.objects.filter(state=JobState.RUNNING),
+        Report.objects.filter(state=JobState.WAITING),
+        asked="requested_at",
+        words=WORDS,
+        now=now or timezone.now(),
+    )
+    for report, problem in failed.items():
+        _failed(report, problem)
+        # Half a file is no report; the name is the job's own, so no other one can lose its file.
+        path_of(report).unlink(missing_ok=True)
+    return len(failed)
 
 
 def cancel_report(*, report: Report, by: Actor, reason: str = "") -> Report:

@@ -19,6 +19,7 @@ from django.utils import timezone
 
 import audit
 from accounts.models import User
+from audit import jobs
 from audit.actors import SYSTEM, Actor
 from audit.ids import first_id
 from routing.engine.canonical import digest as digest_of
@@ -36,8 +37,13 @@ log = logging.getLogger(__name__)
 State = Backtest.State
 MOST_AT_ONCE = 2
 LONGEST_DAYS = 90
-# A run that has said nothing for so long has lost its worker, and another may take it over.
-LOST_AFTER = timedelta(minutes=3)
+WORDS = jobs.Words(
+    lost="The worker that ran it ended before the run did: it was stopped, or the machine ran out "
+    "of memory. Start it again; if it is lost again, take a sample.",
+    too_long="It ran for four hours without an end and was given up. Take fewer days or a sample.",
+    not_taken="No worker took it within an hour. Ask an operator whether the worker process runs "
+    "(the page System says so), then start it again.",
+)
 # Until a first run has been measured here.
 DECISIONS_PER_S = 2000.0
 
@@ -120,10 +126,7 @@ def request_backtest(
     if not 1 <= days <= LONGEST_DAYS:
         raise Invalid(f"A window has 1 to {LONGEST_DAYS} days.", code="window_invalid")
     compiled_version(version)
-    lost = timezone.now() - LOST_AFTER
-    Backtest.objects.filter(state=State.RUNNING, seen_at__lt=lost).update(
-        state=State.FAILED, problem="Its worker was lost.", finished_at=timezone.now()
-    )
+    fail_lost_backtests()
     if Backtest.objects.filter(state__in=(State.QUEUED, State.RUNNING)).count() >= MOST_AT_ONCE:
         raise Conflict(
             f"{MOST_AT_ONCE} backtests are waiting or running already.",
@@ -179,6 +182,7 @@ def fail_backtest(*, backtest: Backtest, problem: str) -> Backtest:
     )
     backtest.refresh_from_db()
     if ended:
+        BacktestChange.objects.filter(backtest=backtest).delete()
         _record(
             "policy.backtest_failed",
             backtest,
@@ -187,6 +191,20 @@ def fail_backtest(*, backtest: Backtest, problem: str) -> Backtest:
             result="failed",
         )
     return backtest
+
+
+def fail_lost_backtests(*, now: datetime | None = None) -> int:
+    """End runs whose worker is gone, that run too long, or that nobody took. Safe to run twice."""
+    failed = jobs.overdue(
+        Backtest.objects.filter(state=State.RUNNING),
+        Backtest.objects.filter(state=State.QUEUED),
+        asked="created_at",
+        words=WORDS,
+        now=now or timezone.now(),
+    )
+    for backtest, problem in failed.items():
+        fail_backtest(backtest=backtest, problem=problem)
+    return len(failed)
 
 
 @transaction.atomic
@@ -232,7 +250,7 @@ def run_backtest(*, backtest_id: UUID) -> Backtest:
     now = timezone.now()
     waiting = Backtest.objects.filter(pk=backtest_id, state=State.QUEUED)
     lost = Backtest.objects.filter(
-        pk=backtest_id, state=State.RUNNING, seen_at__lt=now - LOST_AFTER
+        pk=backtest_id, state=State.RUNNING, seen_at__lt=now - jobs.LOST_AFTER
     )
     started = {"state": State.RUNNING, "started_at": now, "seen_at": now}
     taken = waiting.update(**started) or lost.update(**started)
@@ -241,7 +259,8 @@ def run_backtest(*, backtest_id: UUID) -> Backtest:
         return backtest
     BacktestChange.objects.filter(backtest=backtest).delete()
     try:
-        run = _decide_all(backtest)
+        with jobs.signs_of_life(lambda: _still_running(backtest)):
+            run = _decide_all(backtest)
     except _Cancelled:
         BacktestChange.objects.filter(backtest=backtest).delete()
         backtest.refresh_from_db()
@@ -300,6 +319,10 @@ def _decide_all(backtest: Backtest) -> Tally:
         BacktestChange.objects.bulk_create(changes)
         _say(backtest, run.read)
     return run
+
+
+def _still_running(backtest: Backtest) -> None:
+    Backtest.objects.filter(pk=backtest.pk, state=State.RUNNING).update(seen_at=timezone.now())
 
 
 def _say(backtest: Backtest, done: int) -> None:

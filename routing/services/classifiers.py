@@ -21,13 +21,13 @@ from django.utils import timezone
 
 import audit
 from accounts.models import User
+from audit import jobs
 from audit.actors import SYSTEM, Actor
 from routing.engine import classifier as engine
 from routing.engine.first_weights import FIRST_CLASSIFIER
 from routing.engine.wording import listed
 from routing.models import Classifier, ClassifierTraining, PolicyVersion
 from routing.models.classifiers import NAME
-from routing.services import jobs
 from routing.services.transitions import given_reason
 from routing.training.evalsets import EvalSet, EvalSetError, read_evalset
 from screens.access import may
@@ -282,14 +282,14 @@ def fail_lost_trainings(*, now: datetime | None = None) -> int:
     now = now or timezone.now()
     running = ClassifierTraining.objects.filter(state=State.RUNNING)
     waiting = ClassifierTraining.objects.filter(state=State.QUEUED)
-    found = [
-        (running.filter(seen_at__lt=now - jobs.LOST_AFTER), LOST),
-        (running.filter(started_at__lt=now - jobs.MOST_RUNNING), TOO_LONG),
-        (waiting.filter(created_at__lt=now - jobs.MOST_WAITING), NOT_TAKEN),
-    ]
-    failed = {
-        training: problem for many, problem in reversed(found) for training in many.defer("evalset")
-    }
+    words = jobs.Words(lost=LOST, too_long=TOO_LONG, not_taken=NOT_TAKEN)
+    failed = jobs.overdue(
+        running.defer("evalset"),
+        waiting.defer("evalset"),
+        asked="created_at",
+        words=words,
+        now=now,
+    )
     for training, problem in failed.items():
         fail_training(training=training, problem=problem)
     return len(failed)

@@ -8,11 +8,12 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
+from audit import jobs
 from audit.actors import SYSTEM
 from routing.engine.first_weights import FIRST_CLASSIFIER
 from routing.gateway.snapshot import compile_snapshot
 from routing.models import Classifier, ClassifierTraining
-from routing.services import classifiers, jobs, snapshots
+from routing.services import classifiers, snapshots
 from routing.training.evalsets import read_evalset
 from routing.training.train import Options, train
 from screens.errors import Conflict, Invalid, NotAllowed

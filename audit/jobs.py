@@ -10,9 +10,12 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import DatabaseError, connection
+from django.db.models import QuerySet
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +23,28 @@ BEAT_S = 15.0
 LOST_AFTER = timedelta(minutes=2)
 MOST_RUNNING = timedelta(hours=4)
 MOST_WAITING = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """What is said of a job that ended by itself, each with what to do next."""
+
+    lost: str
+    too_long: str
+    not_taken: str
+
+
+def overdue(
+    running: QuerySet[Any], waiting: QuerySet[Any], *, asked: str, words: Words, now: datetime
+) -> dict[Any, str]:
+    """The jobs that cannot be going on any more, and why. `asked` names the time of the request."""
+    found = [
+        (running.filter(seen_at__lt=now - LOST_AFTER), words.lost),
+        (running.filter(started_at__lt=now - MOST_RUNNING), words.too_long),
+        (waiting.filter(**{f"{asked}__lt": now - MOST_WAITING}), words.not_taken),
+    ]
+    # The first that holds is said: it is set last.
+    return {job: problem for many, problem in reversed(found) for job in many}
 
 
 @contextmanager
