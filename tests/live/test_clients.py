@@ -35,18 +35,22 @@ def run(site: Site, command: Sequence[str], cwd: os.PathLike[str]) -> None:
     assert "ok " in done.stdout
 
 
-@pytest.mark.parametrize("script", ["openai_chat.py"])
+@pytest.mark.parametrize("script", ["openai_chat.py", "openai_more.py"])
 def test_current_openai_package_works_unmodified(site: Site, script: str) -> None:
     run(site, [sys.executable, script], HERE)
 
 
-@pytest.mark.parametrize("script", ["openai_chat.py"])
+@pytest.mark.parametrize("script", ["openai_chat.py", "openai_more.py"])
 def test_newest_openai_package_of_version_1_works_unmodified(site: Site, script: str) -> None:
     run(site, [environments.python_with("openai1"), script], HERE)
 
 
 def test_langchain_works_unmodified(site: Site) -> None:
     run(site, [environments.python_with("current"), "langchain_chat.py"], HERE)
+
+
+def test_anthropic_package_works_unmodified(site: Site) -> None:
+    run(site, [environments.python_with("current"), "anthropic_messages.py"], HERE)
 
 
 def test_litellm_works_as_our_client(site: Site) -> None:

@@ -51,6 +51,16 @@ const checks = {
       client.chat.completions.create({ model, messages }, { timeout: 50 }),
       (problem) => problem instanceof OpenAI.APIConnectionTimeoutError);
   },
+  async response_is_whole_and_streamed_alike() {
+    const whole = await client.responses.create({ model, input: messages[0].content });
+    const stream = await client.responses.create({ model, input: messages[0].content, stream: true });
+    let text = "";
+    for await (const event of stream) {
+      if (event.type === "response.output_text.delta") text += event.delta;
+    }
+    assert.ok(whole.output_text);
+    assert.equal(text, whole.output_text);
+  },
   async models_are_listed() {
     const names = [];
     for await (const entry of client.models.list()) names.push(entry.id);
