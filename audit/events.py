@@ -148,6 +148,10 @@ KINDS: Final[Mapping[str, Kind]] = {
     "data_flow.issued": Kind("{actor} issued {object}", "policy"),
     "kill_switch.engaged": Kind("{actor} engaged the kill switch for {object.id}", "backend"),
     "kill_switch.released": Kind("{actor} released the kill switch for {object.id}", "backend"),
+    "budget.changed": Kind("{actor} changed the budget of {object}", "policy"),
+    "backend.calibrated": Kind(
+        "{actor} calibrated {object}[: {details.signal} on {details.labels} labels]", "backend"
+    ),
     "api_key.created": Kind("{actor} created {object}", "access"),
     "api_key.rotated": Kind("{actor} rotated {object}", "access"),
     "api_key.revoked": Kind("{actor} revoked {object}", "access"),

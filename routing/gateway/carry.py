@@ -18,9 +18,10 @@ import orjson
 from routing.adapters.openai_compatible import Clocks, OpenAICompatible
 from routing.adapters.problems import TooSlow, UpstreamProblem
 from routing.engine.decide import fallback, may_send
-from routing.engine.types import Followup
+from routing.engine.types import BackendFacts, Followup
 from routing.gateway import refusals
 from routing.gateway.attempts import OWED, Attempt, Usage
+from routing.gateway.budgets import Reservation
 from routing.gateway.parse import CHAT_PATH
 from routing.gateway.planning import Plan
 from routing.gateway.recorder import Recorder, Ticket
@@ -54,6 +55,8 @@ class Carrier:
     beside: Carrier | None = None
     # What the terminal event says beside the attempts.
     notes: dict[str, Any] = field(default_factory=dict)
+    reservation: Reservation | None = None
+    _is_first_reserved: bool = False
     _kind: str = "first"
     _has_retried: bool = False
     _has_fallen_back: bool = False
@@ -100,6 +103,8 @@ class Carrier:
         if left <= _RESERVE_S:
             raise TooSlow("The deadline has passed.")
         kind = self._kind
+        if self.reservation is not None:
+            self._reserve_hop(backend)
         attempt = Attempt(
             number=len(self.attempts) + 1, backend=backend, kind=kind, started=monotonic()
         )
@@ -109,6 +114,31 @@ class Carrier:
         if kind != "retry":
             self.replica.retries(name).called()
         return self.replica.adapter(name), self._clocks(name, left)
+
+    def reserve(self) -> None:
+        """Set aside what the decision may cost; nothing waits between the two."""
+        self.reservation = self.replica.budgets.reserve(self.plan)
+        self._is_first_reserved = self.plan.decision.action == "route"
+
+    def _reserve_hop(self, backend: LiveBackend) -> None:
+        if self._is_first_reserved:
+            self._is_first_reserved = False
+        elif self.reservation is not None:
+            self.replica.budgets.reserve_more(self.reservation, self.plan, backend)
+
+    def settle(self) -> None:
+        """Put what was used in the place of what was set aside; once, at the end."""
+        if self.reservation is not None:
+            self.replica.budgets.settle(self.reservation, self)
+            self.reservation = None
+
+    def facts_now(self) -> dict[str, BackendFacts]:
+        """The backends as they are at this hop, also as far as the budgets go."""
+        plan, over = self.plan, ""
+        if self.reservation is not None:
+            budgets = self.replica.budgets
+            over = budgets.over(plan.snapshot, self.reservation.targets, self.reservation)
+        return self.replica.backend_facts(plan.snapshot, plan.key, over)
 
     def _clocks(self, name: str, left: float) -> Clocks:
         limits = self.plan.decision.limits
@@ -174,6 +204,7 @@ class Carrier:
             made=self.made,
             request_id=self.request_id,
             whole_answer=True,
+            reservation=self.reservation,
             _kind=kind,
         )
 
@@ -279,7 +310,7 @@ class Carrier:
         return fallback(
             self.plan.policy,
             self.plan.facts,
-            self.replica.backend_facts(self.plan.snapshot, self.plan.key),
+            self.facts_now(),
             failed=failed,
             tried=tuple(
                 dict.fromkeys(one.backend.name for one in self.attempts if one.kind not in _BESIDE)

@@ -117,7 +117,7 @@ class Judge:
     def _followup(self, backend: str, value: Decimal | None) -> Followup:
         """The engine's word, on the backends as they are now and as far as the time goes."""
         carrier, plan = self.carrier, self.carrier.plan
-        facts = carrier.replica.backend_facts(plan.snapshot, plan.key)
+        facts = carrier.facts_now()
         followup = judge_answer(
             plan.policy, plan.facts, self._in_time(facts), backend=backend, confidence=value
         )

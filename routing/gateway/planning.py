@@ -49,6 +49,8 @@ class Plan:
     deadline_at: datetime
     contributions: tuple[tuple[str, str], ...]
     turn: Turn | None = None
+    # The budgets that look on: of the key, of the route.
+    budgeted: tuple[tuple[str, str], ...] = ()
 
     @property
     def target(self) -> str:
@@ -229,6 +231,9 @@ def plan(
     session = _session(x, key)
     turn = _turn(route, session, data_class, replica) if session else None
     found = _measure(x, request, key, data_class, route=route, turn=turn, scoring=replica.scoring)
+    budgeted = replica.budgets.targets(snapshot, key, route.slug)
+    if budgeted and (left := replica.budgets.left_pct(snapshot, route.slug)) is not None:
+        found.signals["budget_left_pct"] = left
     facts = Facts(
         signals=found.signals,
         data_class=data_class,
@@ -245,7 +250,8 @@ def plan(
         failed_signals=signals.unmeasured(found.signals),
         capped_rules=replica.hold_caps.used_up(route.slug, route.hold_caps),
     )
-    backends = replica.backend_facts(snapshot, key)
+    over = replica.budgets.over(snapshot, budgeted) if budgeted else ""
+    backends = replica.backend_facts(snapshot, key, over)
     decision, facts = _decide(route.policy, facts, backends, turn)
     wait_s = decision.limits.deadline_ms / 1000
     client_s = None if request.is_background else x.client_wait_s()
@@ -266,6 +272,7 @@ def plan(
         deadline_at=datetime.fromtimestamp(x.at + wait_s, UTC),
         contributions=found.contributions,
         turn=turn,
+        budgeted=budgeted,
     )
 
 

@@ -27,6 +27,7 @@ from routing.adapters.egress import Guard
 from routing.adapters.openai_compatible import OpenAICompatible
 from routing.engine.types import BackendFacts
 from routing.gateway.breaker import Breaker, RetryBudget
+from routing.gateway.budgets import Budgets
 from routing.gateway.caps import HoldCaps
 from routing.gateway.kept import SnapshotFile, Unusable
 from routing.gateway.latencies import Latencies
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 START_S = 5.0
+BUDGETS_S = 1.0
 BUILD_S = 10.0
 KEEP_EVERY_S = 30.0
 MAX_AGE_S = 3600.0
@@ -98,6 +100,7 @@ class Replica:
         self._tasks: list[asyncio.Task[Any]] = []
         self._one_at_a_time = asyncio.Lock()
         self.hold_caps = HoldCaps()
+        self.budgets = Budgets()
         self.latencies = Latencies()
         self.sessions = Sessions()
         self.scoring = Scoring()
@@ -108,7 +111,12 @@ class Replica:
         await asyncio.wait({first}, timeout=START_S)
         if self.snapshot is None:
             await self._load_from_disk()
-        self._tasks = [first, asyncio.create_task(self._watch.run(), name="watch")]
+        await self.read_budgets()
+        self._tasks = [
+            first,
+            asyncio.create_task(self._watch.run(), name="watch"),
+            asyncio.create_task(self._follow_budgets(), name="budgets"),
+        ]
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -141,21 +149,54 @@ class Replica:
             found = self._retries[name] = RetryBudget()
         return found
 
-    def backend_facts(self, snapshot: Snapshot, key: ClientKey) -> dict[str, BackendFacts]:
-        """The engine's view of every backend now: registered facts, health, breaker."""
+    def backend_facts(
+        self, snapshot: Snapshot, key: ClientKey, over: str = ""
+    ) -> dict[str, BackendFacts]:
+        """The engine's view of every backend now: registered facts, health, breaker, budget.
+
+        ``over`` is ``cost`` where only backends without a price may be called, ``all`` where none.
+        """
         now = monotonic()
         cooling = tuple(sorted(n for n, b in self._breakers.items() if b.is_open(now)))
-        cache_key = (snapshot.digest, *cooling, "|", *sorted(self._unhealthy))
+        cache_key = (snapshot.digest, over, *cooling, "|", *sorted(self._unhealthy))
         facts = self._facts.get(cache_key)
         if facts is None:
             facts = {
-                name: replace(b.facts, healthy=name not in self._unhealthy, cooling=name in cooling)
+                name: replace(
+                    b.facts,
+                    healthy=name not in self._unhealthy,
+                    cooling=name in cooling,
+                    over_budget=over == "all" or (over == "cost" and b.has_price),
+                )
                 for name, b in snapshot.backends.items()
             }
             if len(self._facts) > 64:
                 self._facts.clear()
             self._facts[cache_key] = facts
         return facts
+
+    async def read_budgets(self) -> None:
+        """Learn what keys and routes with a budget have used; without the database, go on."""
+        snapshot = self.snapshot
+        if snapshot is None or not snapshot.budgets:
+            return
+        try:
+            async with asyncio.timeout(START_S):
+                seen = await in_thread(lambda: self.budgets.read(snapshot))
+        except (DatabaseProblem, OSError) as problem:
+            log.warning("What was used of budgets cannot be read: %s", problem)
+            return
+        if seen is not None:
+            self.budgets.take_over(snapshot, seen)
+
+    async def _follow_budgets(self) -> None:
+        while True:
+            await asyncio.sleep(BUDGETS_S)
+            try:
+                await self.read_budgets()
+            except Exception:
+                # Budgets go on with what was read before and what this process settled.
+                log.exception("What was used of budgets cannot be read.")
 
     async def _seen(self, seen: Seen) -> None:
         """The database spoke: take over what changed, and say what runs here."""

@@ -35,6 +35,8 @@ async def serve(gateway: Gateway, x: Exchange) -> None:
     gateway.recorder.check()
     request = x.surface.read(await read_body(x.receive, limit=gateway.body_limit))
     made_plan = plan(x, request, x.key, gateway.replica, snapshot)
+    if made_plan.budgeted:
+        x.facts += gateway.rate_limits.admit(made_plan, monotonic())
     ticket = record(gateway, x, made_plan)
     carrier = Carrier(
         replica=gateway.replica,
@@ -74,6 +76,7 @@ def waits(x: Exchange, plan: Plan) -> bool:
 async def carry_out(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
     """Do what was decided, and give it its one end whatever happens."""
     plan = carrier.plan
+    carrier.reserve()
     try:
         match plan.decision.action:
             case "route" if (judge := judging.judge_for(carrier)) is not None:
@@ -109,6 +112,11 @@ async def carry_out(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
         gateway.log.exception("A request failed in the router itself.")
         error = ApiError("internal_error", "The router failed; the request id finds it.")
         await ends.refuse(gateway, x, carrier, error, "failed")
+    finally:
+        if carrier.reservation is not None:
+            used = sum(attempt.tokens() for attempt in carrier.attempts)
+            gateway.rate_limits.correct(plan, used)
+            carrier.settle()
 
 
 async def _send(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:

@@ -29,6 +29,8 @@ class ClientKey:
     data_class_ceiling: str
     requests_per_minute: int
     expires_s: int | None
+    # The first key of its line; a budget belongs to the line.
+    line: str = ""
 
     def may_call(self, slug: str) -> bool:
         return not self.routes or slug in self.routes
@@ -53,6 +55,10 @@ class LiveBackend:
     # By signal and route; an empty route stands for every route without one of its own.
     calibrations: Mapping[tuple[str, str], Calibration] = field(default_factory=dict)
 
+    @property
+    def has_price(self) -> bool:
+        return bool(self.price_in or self.price_out)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveRoute:
@@ -74,6 +80,14 @@ class LiveRoute:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Limits by name (``usd_month``), and for a key the public ids of its line."""
+
+    limits: Mapping[str, Decimal]
+    clients: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     revision: int
     digest: str
@@ -83,6 +97,8 @@ class Snapshot:
     killed_backends: frozenset[str]
     killed_routes: frozenset[str]
     public_stopped: bool
+    # By scope (key or route) and target.
+    budgets: Mapping[tuple[str, str], Budget] = field(default_factory=dict)
 
     def killed_for(self, slug: str) -> frozenset[str]:
         """The engine's ``killed`` set for one route: backends, ``public``, and the route itself."""
@@ -183,7 +199,16 @@ def compile_snapshot(document: Mapping[str, Any]) -> Snapshot:
         killed_backends=frozenset(target for scope, _, target in killed if scope == "backend"),
         killed_routes=frozenset(target for scope, _, target in killed if scope == "route"),
         public_stopped=any(scope == "public" for scope, _, _ in killed),
+        budgets={
+            (one["scope"], one["target"]): _budget(one) for one in document.get("budgets", ())
+        },
     )
+
+
+def _budget(item: Mapping[str, Any]) -> Budget:
+    named = {"scope", "target", "clients"}
+    limits = {k: Decimal(v) for k, v in item.items() if k not in named and v is not None}
+    return Budget(limits=limits, clients=tuple(item["clients"]))
 
 
 _STATES = ("active", "draining", "disabled")

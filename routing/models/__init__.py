@@ -1,5 +1,6 @@
 from routing.models.backends import Backend, BackendProbe, SignOff
 from routing.models.backtests import Backtest, BacktestChange
+from routing.models.budgets import Budget, Spend
 from routing.models.classifiers import Classifier, ClassifierProof, ClassifierTraining
 from routing.models.decisions import Decision, Hold, Projection
 from routing.models.documents import DataFlowIssue
@@ -15,6 +16,7 @@ __all__ = [
     "BackendProbe",
     "Backtest",
     "BacktestChange",
+    "Budget",
     "Classifier",
     "ClassifierProof",
     "ClassifierTraining",
@@ -32,6 +34,7 @@ __all__ = [
     "SnapshotRevision",
     "Span",
     "Speed",
+    "Spend",
     "StoredResponse",
     "Traffic",
 ]

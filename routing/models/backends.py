@@ -59,6 +59,8 @@ class Backend(models.Model):
     processor_contact = models.CharField(max_length=120, blank=True)
     processor_retention = models.CharField(max_length=200, blank=True)
     processor_subprocessors = models.CharField(max_length=300, blank=True)
+    # How raw confidences of its answers map to shares of good ones, by signal and route.
+    calibrations = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)
 

@@ -6,7 +6,7 @@ that screens read (Traffic, Speed) move with the rows, by triggers of the list.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -15,8 +15,9 @@ import orjson
 from django.db import connection, transaction
 from django.utils import timezone
 
-from routing.models import Decision, Projection, Span, Speed, Traffic
+from routing.models import Decision, Projection, Span, Speed, Spend, Traffic
 from routing.queries.traffic import FIVE_MINUTES_KEPT
+from routing.services import budgets
 
 NAME = "decisions"
 BATCH = 1000
@@ -125,6 +126,23 @@ def _store_ends(ended: list[tuple[UUID, dict[str, Any]]]) -> None:
         cursor.execute(_ENDS, [orjson.dumps(rows, default=str).decode()])
 
 
+def _used(ended: dict[Any, dict[str, Any]]) -> list[budgets.Used]:
+    """What the ended decisions used; who asked, and when, stands with their beginning."""
+    begun = Decision.objects.filter(id__in=list(ended)).values_list(
+        "id", "client_id", "route", "at"
+    )
+    return [
+        budgets.Used(
+            client_id=client_id,
+            route=route,
+            day=at.astimezone(UTC).date(),
+            tokens=budgets.tokens_in(ended[decision_id]),
+            usd=_decimal(ended[decision_id].get("cost_usd")) or Decimal(0),
+        )
+        for decision_id, client_id, route, at in begun.values_list("id", "client_id", "route", "at")
+    ]
+
+
 @transaction.atomic
 def follow() -> int:
     """Take the next entries of the ledger into the decision list; returns how many were read."""
@@ -137,11 +155,14 @@ def follow() -> int:
         return 0
     made: dict[Any, Decision] = {}
     ended: list[tuple[Any, dict[str, Any]]] = []
+    entries_ended: dict[Any, dict[str, Any]] = {}
     for _, kind, at, decision_id, request_id, body in entries:
         if kind == "decision.made":
             made[decision_id] = _made(decision_id, request_id, orjson.loads(bytes(body)))
         elif kind in _OUTCOMES:
-            changes = _ended(kind, at, orjson.loads(bytes(body)))
+            read = orjson.loads(bytes(body))
+            entries_ended[decision_id] = read["details"]
+            changes = _ended(kind, at, read)
             if decision_id in made:
                 for name, value in changes.items():
                     setattr(made[decision_id], name, value)
@@ -149,6 +170,7 @@ def follow() -> int:
                 ended.append((decision_id, changes))
     Decision.objects.bulk_create(made.values(), ignore_conflicts=True)
     _store_ends(ended)
+    budgets.add_used(_used(entries_ended))
     place.position = entries[-1][0]
     place.save(update_fields=["position"])
     return len(entries)
@@ -161,6 +183,7 @@ def rebuild() -> None:
     Decision.objects.all().delete()
     Traffic.objects.all().delete()
     Speed.objects.all().delete()
+    Spend.objects.all().delete()
     Projection.objects.filter(name=NAME).update(position=-1)
 
 

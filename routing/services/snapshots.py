@@ -20,6 +20,7 @@ from routing.models import (
     SignOff,
     SnapshotRevision,
 )
+from routing.services import budgets
 from routing.services.classifiers import artefacts_for
 
 # For those that look every two seconds, on a connection of their own.
@@ -44,6 +45,7 @@ def _backend(backend: Backend, signoffs: dict[int, dict[str, int]]) -> dict[str,
         "price_in": str(backend.input_usd_per_mtok),
         "price_out": str(backend.output_usd_per_mtok),
         "price_version": backend.price_version,
+        "calibrations": backend.calibrations,
         "signoffs": signoffs.get(backend.pk, {}),
     }
 
@@ -64,7 +66,7 @@ def _route(route: Route, active: dict[int, PolicyVersion]) -> dict[str, Any]:
     }
 
 
-def _key(key: ApiKey) -> dict[str, Any]:
+def _key(key: ApiKey, lines: dict[str, str]) -> dict[str, Any]:
     return {
         "sha256": bytes(key.secret_sha256).hex(),
         "public_id": key.public_id,
@@ -77,6 +79,7 @@ def _key(key: ApiKey) -> dict[str, Any]:
         "data_class_ceiling": key.data_class_ceiling,
         "requests_per_minute": key.requests_per_minute,
         "expires_s": int(key.expires_at.timestamp()) if key.expires_at else None,
+        "line": lines.get(key.public_id, key.public_id),
     }
 
 
@@ -115,6 +118,7 @@ def _read_document() -> dict[str, Any]:
         expiries[signoff.data_class] = max(ends, expiries.get(signoff.data_class, 0))
     active = {v.route_id: v for v in PolicyVersion.objects.filter(state=PolicyVersion.State.ACTIVE)}
     switches = KillSwitch.objects.filter(released_at__isnull=True)
+    firsts = budgets.lines()
     document = {
         "backends": [
             _backend(b, signoffs)
@@ -124,10 +128,12 @@ def _read_document() -> dict[str, Any]:
             _route(r, active) for r in Route.objects.select_related("baseline").order_by("slug")
         ],
         "keys": [
-            _key(k) for k in ApiKey.objects.filter(revoked_at__isnull=True).order_by("public_id")
+            _key(k, firsts)
+            for k in ApiKey.objects.filter(revoked_at__isnull=True).order_by("public_id")
         ],
         "classifiers": artefacts_for(version.document for version in active.values()),
         "killed": sorted(f"{switch.scope}:{switch.target}" for switch in switches),
+        "budgets": budgets.budgets_for_snapshot(),
     }
     return {**document, "revision": revision, "digest": digest_of(document)}
 

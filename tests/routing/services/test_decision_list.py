@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from audit import sealing
 from audit.actors import SYSTEM
 from audit.ids import uuid7
 from audit.sequencer import sequence_once
-from routing.models import Decision
+from routing.models import Decision, Spend
 from routing.services import projection, reaper
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -184,3 +185,36 @@ def test_a_decision_inside_its_deadline_is_left_alone(
     catch_up()
 
     assert reaper.reap() == 0
+
+
+def spent() -> tuple[int, int, Any]:
+    row = Spend.objects.get(client_id="abc", route="support", day=timezone.now().date())
+    return row.requests, row.tokens, row.usd
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "in two"])
+def test_each_decision_is_counted_once_into_what_was_used(
+    writer: sealing.Writer, sequencer_connection: psycopg.Connection, together: bool
+) -> None:
+    # What the trail held before this test is none of its business.
+    sequence_once(sequencer_connection)
+    catch_up()
+    Spend.objects.all().delete()
+    decision_id = uuid7()
+    attempts = [{"input_tokens": 10, "output_tokens": 5}, {"input_tokens": 20, "output_tokens": 0}]
+    end = writer.seal(
+        "decision.completed",
+        actor=SYSTEM("router"),
+        object=("route", "support"),
+        decision_id=decision_id,
+        details={**ENDED, "attempts": attempts},
+    )
+    begun = made(writer, decision_id)
+    for batch in [[begun, end]] if together else [[begun], [end]]:
+        store(*batch)
+        sequence_once(sequencer_connection)
+        catch_up()
+    catch_up()
+
+    assert spent() == (1, 35, Decimal("0.000075"))
+    Spend.objects.all().delete()
