@@ -15,8 +15,8 @@ from screens.access import needs
 from screens.pages import redirect_303, render_screen
 
 
-@needs("audit.view")
 @require_GET
+@needs("audit.view")
 def audit_health(request: HttpRequest) -> HttpResponse:
     """The state of the log; the verification's progress is a fragment that asks again by itself."""
     checks = doctor.examine()
@@ -29,8 +29,8 @@ def audit_health(request: HttpRequest) -> HttpResponse:
     return render_screen(request, "audit/health.html", context, partial="verification")
 
 
-@needs("audit.view")
 @require_POST
+@needs("audit.view")
 def audit_verify(request: HttpRequest) -> HttpResponse:
     """Recompute the whole trail in the background."""
     with transaction.atomic():

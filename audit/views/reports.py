@@ -20,8 +20,8 @@ from screens.access import may, needs, require
 from screens.pages import page_of, redirect_303, render_screen
 
 
-@needs("audit.view")
 @require_http_methods(["GET", "HEAD", "POST"])
+@needs("audit.view")
 def reports(request: HttpRequest) -> HttpResponse:
     """The list of reports, and the form that asks for another."""
     form = ReportForm(
@@ -56,8 +56,8 @@ def _ask(request: HttpRequest, form: ReportForm) -> HttpResponse:
     return redirect_303(request, report)
 
 
-@needs("audit.view")
 @require_GET
+@needs("audit.view")
 def report(request: HttpRequest, report_id: UUID) -> HttpResponse:
     """One report; its progress is a fragment that asks again until the work has ended."""
     found = get_object_or_404(Report, pk=report_id)
@@ -73,8 +73,8 @@ def report(request: HttpRequest, report_id: UUID) -> HttpResponse:
     return render_screen(request, "audit/report.html", context, partial="state")
 
 
-@needs("audit.export")
 @require_GET
+@needs("audit.export")
 def report_bundle(request: HttpRequest, report_id: UUID) -> HttpResponseBase:
     """The signed ZIP. Taking it is recorded."""
     found = get_object_or_404(Report, pk=report_id)
@@ -85,8 +85,8 @@ def report_bundle(request: HttpRequest, report_id: UUID) -> HttpResponseBase:
     )
 
 
-@needs("audit.export")
 @require_POST
+@needs("audit.export")
 def report_cancel(request: HttpRequest, report_id: UUID) -> HttpResponse:
     """Stop a report that is not wanted any more."""
     found = get_object_or_404(Report, pk=report_id)

@@ -31,8 +31,8 @@ _LABELS = {
 }
 
 
-@needs("audit.view")
 @require_GET
+@needs("audit.view")
 def audit_trail(request: HttpRequest) -> HttpResponse:
     """Search everything that was recorded, newest first."""
     filters = Filters.of(request.GET)
@@ -66,8 +66,8 @@ def _chips(filters: Filters) -> list[dict[str, str]]:
     ]
 
 
-@needs("audit.view")
 @require_GET
+@needs("audit.view")
 def audit_event(request: HttpRequest, event_id: UUID) -> HttpResponse:
     """One event: in words, as stored, and with its place in the tree."""
     event = queries.event(event_id)
@@ -87,8 +87,8 @@ def audit_event(request: HttpRequest, event_id: UUID) -> HttpResponse:
     return render_screen(request, "audit/event.html", context)
 
 
-@needs("audit.view")
 @require_GET
+@needs("audit.view")
 def audit_proof(request: HttpRequest, event_id: UUID) -> HttpResponse:
     """The inclusion proof as a C2SP .tlog-proof file."""
     proof = queries.inclusion_proof(event_id)
@@ -99,8 +99,8 @@ def audit_proof(request: HttpRequest, event_id: UUID) -> HttpResponse:
     return answer
 
 
-@needs("audit.export")
 @require_POST
+@needs("audit.export")
 def audit_export(request: HttpRequest) -> HttpResponseBase:
     """What the filters find, as CSV or JSON Lines. Recorded before the first byte."""
     form = request.POST.get("format", "")
