@@ -21,19 +21,19 @@ from routing.engine.conditions import leaves, negations_inward
 from routing.engine.document import parse_policy
 from routing.engine.flows import permitted
 from routing.engine.policy import Outcome, Policy
-from routing.engine.types import PolicyError, plain
+from routing.engine.types import Finding, PolicyError, plain
 from routing.engine.wording import condition_words
 from routing.models import PolicyVersion, SignOff
 from routing.queries import english
 from routing.queries.data_flow import ways_of
 from routing.queries.decision import said
 from routing.queries.differences import Change, differences
+from routing.queries.evidence import NONE_YET, approvals_of, backtests_of, evaluation_of
 from routing.services import policies
 from routing.services.analysis import registry_facts
 from routing.services.data_flow import standing_signoffs
 
 TEMPLATE: Final = Path(settings.BASE_DIR) / "templates" / "typst" / "dossier.typ"
-NONE_YET: Final = "None yet."
 
 
 def dossier_of(version: PolicyVersion) -> dict[str, Any]:
@@ -43,13 +43,33 @@ def dossier_of(version: PolicyVersion) -> dict[str, Any]:
 
 
 def _content(version: PolicyVersion) -> dict[str, Any]:
-    route, document = version.route, version.document
-    words = english.policy_words(document)
+    document = version.document
     findings = policies.check(version)
     try:
         policy: Policy | None = parse_policy(document)
     except PolicyError:
         policy = None
+    return {
+        **_identity(version),
+        **_rules(document, findings),
+        "changes": [_change(one) for one in _base_changes(version)],
+        "base": str(version.base) if version.base else "",
+        "classifier": str(document.get("classifier") or "the first classifier, as installed"),
+        "thresholds": list(_thresholds(policy)) if policy else [],
+        "hooks": list(_hooks(policy)) if policy else [],
+        "flows": _flows(version, policy) if policy else [],
+        "tests": english.test_results(document, version.route.data_class),
+        "findings": [_finding(one) for one in findings],
+        "evaluation": evaluation_of(document),
+        "backtests": backtests_of(version),
+        "shadow": NONE_YET,
+        "approvals_needed": version.approvals_needed,
+        "approvals": approvals_of(version),
+    }
+
+
+def _identity(version: PolicyVersion) -> dict[str, Any]:
+    route = version.route
     return {
         "id": str(version),
         "digest": version.digest,
@@ -61,63 +81,40 @@ def _content(version: PolicyVersion) -> dict[str, Any]:
             "floor": route.data_class,
             "kept": route.get_capture_display(),
         },
-        "policy_owner": str(document.get("owner", "")),
+        "policy_owner": str(version.document.get("owner", "")),
         "state": version.get_state_display(),
         "summary": version.summary or "not stated",
         "author": str(version.author),
         "dates": _dates(version),
-        "changes": [_change(one) for one in _base_changes(version)],
-        "base": str(version.base) if version.base else "",
-        "rules": [
-            {
-                "id": rule.id,
-                "name": rule.name,
-                "owner": rule.owner,
-                "note": rule.note,
-                "is_enabled": rule.is_enabled,
-                "when": rule.when,
-                "then": rule.then,
-            }
-            for rule in words.rules
-        ],
+    }
+
+
+def _rules(document: dict[str, Any], findings: list[Finding]) -> dict[str, Any]:
+    """The policy in English, and what is proved of it."""
+    words = english.policy_words(document)
+    shown = ("id", "name", "owner", "note", "is_enabled", "when", "then")
+    return {
+        "rules": [{name: getattr(rule, name) for name in shown} for rule in words.rules],
         "default": words.default,
         "parts": [{"title": title, "lines": list(lines)} for title, lines in words.parts],
         "faults": [f"{fault.path}: {fault.message}" for fault in words.faults],
-        "classifier": str(document.get("classifier") or "the first classifier, as installed"),
-        "thresholds": list(_thresholds(policy)) if policy else [],
-        "hooks": list(_hooks(policy)) if policy else [],
-        "flows": _flows(version, policy) if policy else [],
         "proofs": [
             {"words": proof.words, "is_proved": proof.is_proved, "why": proof.why}
             for proof in english.proofs(words, findings)
         ],
-        "tests": english.test_results(document, route.data_class),
-        "findings": [
-            {
-                "code": one.code,
-                "path": one.path,
-                "message": one.message,
-                "blocking": one.blocking,
-                "witness": ", ".join(
-                    f"{name.replace('_', ' ')} {said(plain(value))}"
-                    for name, value in (one.witness or {}).items()
-                ),
-            }
-            for one in findings
-        ],
-        "evaluation": NONE_YET,
-        "shadow": NONE_YET,
-        "approvals_needed": version.approvals_needed,
-        "approvals": [
-            {
-                "by": str(one.by),
-                "verdict": one.get_verdict_display(),
-                "comment": one.comment,
-                "at": _time(one.at),
-                "digest": one.digest,
-            }
-            for one in version.approvals.select_related("by").order_by("at")
-        ],
+    }
+
+
+def _finding(one: Finding) -> dict[str, Any]:
+    return {
+        "code": one.code,
+        "path": one.path,
+        "message": one.message,
+        "blocking": one.blocking,
+        "witness": ", ".join(
+            f"{name.replace('_', ' ')} {said(plain(value))}"
+            for name, value in (one.witness or {}).items()
+        ),
     }
 
 

@@ -78,6 +78,12 @@ class Traffic:
         )
 
     @property
+    def cost_change(self) -> str:
+        """By how much the projected cost changes, in words; nothing where there is no base cost."""
+        ratio = self.cost_ratio
+        return "" if ratio is None else f"{(ratio - 1) * 100:+.0f} %".replace("-", "−")
+
+    @property
     def cost_ratio(self) -> Decimal | None:
         """The projected cost over that of the base, or None where the base costs nothing."""
         return self.cost_after / self.cost_before if self.cost_before else None
@@ -181,10 +187,12 @@ def _example(change: meaning.Change) -> str:
 
 def _rise(traffic: Traffic) -> str:
     of = f"of {traffic.decided:,} recorded decisions"
+    basis = f"(those since {traffic.since:%Y-%m-%d}, decided again, at today's prices)"
     ratio = traffic.cost_ratio
     if ratio is None:
-        return f"{of} from nothing to {traffic.cost_after:.6f} USD"
-    return f"{of} by {(ratio - 1) * 100:.0f} %"
+        return f"{of} from nothing to {traffic.cost_after:.6f} USD {basis}"
+    change = f"from {traffic.cost_before:.6f} to {traffic.cost_after:.6f} USD"
+    return f"{of} by {(ratio - 1) * 100:.0f} %, {change} {basis}"
 
 
 def _first_reasons(version: PolicyVersion) -> list[Reason]:

@@ -14,6 +14,7 @@ from routing.engine.types import PolicyError
 from routing.forms.documents import ImportForm
 from routing.queries import english
 from routing.queries import routes as queries
+from routing.queries.idle_rules import idle_rules
 from routing.services import policies
 from screens.access import needs
 from screens.charts import flow_picture
@@ -50,6 +51,7 @@ def _route_page(
         "active": active,
         "english": english.policy_words(active.document) if active else None,
         "hits": queries.hits_of_rules(one),
+        "idle": idle_rules(one, active.document) if active else None,
         "flow": flow_picture(figures),
         "period": period,
         "period_words": words,

@@ -19,6 +19,7 @@ from routing.models import PolicyVersion
 from routing.queries import english
 from routing.queries import policies as queries
 from routing.queries.differences import yaml_lines
+from routing.queries.idle_rules import idle_rules
 from routing.queries.meaning import conflict_words, meaning_page
 from routing.queries.routes import acknowledgements, hits_of_rules
 from routing.services import policies
@@ -66,6 +67,7 @@ def version_page(
         "changes": queries.base_changes(one),
         "lines": yaml_lines(base.document, one.document) if base else [],
         "hits": hits_of_rules(one.route),
+        "idle": idle_rules(one.route, one.document) if one.state in ("draft", "active") else None,
         "approved_by": sum(a.verdict == "approve" for a in one.approvals.all()),
         "meaning": meaning_page(one, found),
         "reasons": reasons_shown(one, found),

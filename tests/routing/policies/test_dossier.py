@@ -51,7 +51,8 @@ def test_it_names_who_approved_what_and_what_is_missing(active_version: PolicyVe
 
     assert dossier["approvals"][0]["comment"] == "Good."
     assert dossier["approvals"][0]["digest"] == active_version.digest
-    assert (dossier["evaluation"], dossier["shadow"]) == ("None yet.", "None yet.")
+    assert (dossier["evaluation"]["sentence"], dossier["shadow"]) == ("None yet.", "None yet.")
+    assert (dossier["evaluation"]["metrics"], dossier["backtests"]) == ([], [])
     assert {flow["backend"] for flow in dossier["flows"]} == {"small", "large"}
     assert dossier["thresholds"][0]["why"] == "The version does not say how it was chosen."
 
