@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging.config
 import os
+from contextvars import Token
+from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -24,3 +27,40 @@ app.conf.beat_schedule = {
     "keep-house": {"task": "routing.tasks.keep_house", "schedule": 6 * 3600.0},
     "watch-signoffs": {"task": "routing.tasks.watch_signoffs", "schedule": 30.0},
 }
+
+# A task belongs to the request that asked for it: its id travels in the message's headers, and
+# every line that the task logs says it. A task of the schedule has its own.
+_HEADER = "signalbox_request_id"
+_entered: dict[str, Token[str]] = {}
+
+
+@signals.before_task_publish.connect
+def _send_request_id(headers: dict[str, Any] | None = None, **_: Any) -> None:
+    from screens import request_id
+
+    if headers is not None and (current := request_id.current()):
+        headers.setdefault(_HEADER, current)
+
+
+@signals.task_prerun.connect
+def _enter_request_id(task_id: str = "", task: Any = None, **_: Any) -> None:
+    from screens import request_id
+
+    given = getattr(task.request, _HEADER, None) if task is not None else None
+    _entered[task_id] = request_id.enter(request_id.accept(given or f"task_{task_id}"))
+
+
+@signals.task_postrun.connect
+def _leave_request_id(task_id: str = "", **_: Any) -> None:
+    from screens import request_id
+
+    if (token := _entered.pop(task_id, None)) is not None:
+        request_id.leave(token)
+
+
+@signals.setup_logging.connect
+def _log_as_everybody(**_: Any) -> None:
+    """Celery would put its own lines in its own form; these are JSON without secrets too."""
+    from django.conf import settings
+
+    logging.config.dictConfig(settings.LOGGING)

@@ -62,16 +62,17 @@ class OpenAICompatible:
     async def close(self) -> None:
         self._pool.close()
 
-    def _request(self, path: str, body: bytes, request_id: str) -> bytes:
+    def _request(self, path: str, body: bytes, request_id: str, traceparent: bytes) -> bytes:
         head = self._heads.get(path)
         if head is None:
             line = f"POST {self._pool.path}{path} HTTP/1.1\r\n"
             head = self._heads[path] = f"{line}{self._fields}x-request-id: ".encode("latin-1")
         if not request_id.isprintable() or not request_id.isascii():
             request_id = _NO_HEADER.sub("", request_id)
-        return b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (
+        return b"%b%b%b\r\ncontent-length: %d\r\n\r\n%b" % (
             head,
             request_id.encode(),
+            b"\r\ntraceparent: " + traceparent if traceparent else b"",
             len(body),
             body,
         )
@@ -87,7 +88,9 @@ class OpenAICompatible:
         if headers.get(b"content-encoding", b"identity") != b"identity":
             raise BadAnswer(f"{self.name} sent a compressed answer that was not asked for")
 
-    async def send(self, path: str, body: bytes, *, clocks: Clocks, request_id: str) -> Reply:
+    async def send(
+        self, path: str, body: bytes, *, clocks: Clocks, request_id: str, traceparent: bytes = b""
+    ) -> Reply:
         """Post ``body`` and read the whole answer, at most ``ANSWER_LIMIT`` bytes.
 
         Raises UpstreamProblem and nothing else.
@@ -95,7 +98,7 @@ class OpenAICompatible:
         since = asyncio.get_running_loop().time()
         connection = await self._pool.take(clocks)
         try:
-            request = self._request(path, body, request_id)
+            request = self._request(path, body, request_id, traceparent)
             connection.ask(request, clocks, since=since, whole_up_to=ANSWER_LIMIT)
             answer = await connection.whole()
             self._check(connection, answer)
@@ -104,9 +107,11 @@ class OpenAICompatible:
         finally:
             self._pool.release(connection)
 
-    def stream(self, path: str, body: bytes, *, clocks: Clocks, request_id: str) -> Stream:
+    def stream(
+        self, path: str, body: bytes, *, clocks: Clocks, request_id: str, traceparent: bytes = b""
+    ) -> Stream:
         """Post ``body``; the answer is an asynchronous context that yields the raw bytes."""
-        return Stream(self, self._request(path, body, request_id), clocks)
+        return Stream(self, self._request(path, body, request_id, traceparent), clocks)
 
 
 class Stream:

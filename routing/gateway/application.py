@@ -24,6 +24,7 @@ from routing.gateway.metrics import Metrics
 from routing.gateway.recorder import Recorder
 from routing.gateway.records import Scribe
 from routing.gateway.replica import MAX_AGE_S, Replica
+from routing.gateway.scrape import Scrape
 from routing.gateway.serving import serve
 from routing.gateway.snapshot import Snapshot
 from routing.gateway.surfaces.chat import CHAT
@@ -31,6 +32,8 @@ from routing.gateway.surfaces.embeddings import EMBEDDINGS
 from routing.gateway.surfaces.messages import MESSAGES
 from routing.gateway.surfaces.responses import RESPONSES
 from routing.gateway.surfaces.surface import Surface
+from routing.gateway.tracing import Tracing
+from screens import request_id
 
 Serve = Callable[["Gateway", Exchange], Awaitable[None]]
 # Which API a path speaks; whatever else is asked is refused in the shape of chat.
@@ -67,6 +70,7 @@ class Gateway:
         url: str,
         body_limit: int,
         snapshot_max_age_s: float = MAX_AGE_S,
+        metrics_folder: Path | None = None,
     ) -> None:
         self.url = url
         self.surfaces = _SURFACES
@@ -81,6 +85,10 @@ class Gateway:
         self.metrics = Metrics()
         self.hold_events: dict[str, set[asyncio.Event]] = {}
         self.background: dict[str, asyncio.Task[None]] = {}
+        self.tracing = Tracing.from_environment()
+        self.scrape = Scrape(
+            metrics_folder or snapshot_file.parent / "metrics", lambda: self.metrics.read(self)
+        )
         # Wired by config: review opens its case on a hold. The sweeper finds what this misses.
         self.on_held: Callable[[uuid.UUID], Awaitable[None]] | None = None
         self._scribe: Scribe | None = None
@@ -107,6 +115,10 @@ class Gateway:
         )
 
     @property
+    def in_flight(self) -> int:
+        return self._in_flight
+
+    @property
     def scribe(self) -> Scribe:
         if self._scribe is None:
             self._scribe = Scribe(
@@ -120,6 +132,9 @@ class Gateway:
         # Whether anything can be recorded is known before the first request, not by it.
         self.recorder.suspect()
         await self.replica.start()
+        self.scrape.start()
+        if self.tracing is not None:
+            self.tracing.start()
         _ = self.scribe
         # What exists now lives as long as the process: keep the collector away from it.
         gc.collect()
@@ -135,6 +150,9 @@ class Gateway:
         await asyncio.gather(*self.background.values(), return_exceptions=True)
         await self.recorder.stop()
         await self.replica.stop()
+        self.scrape.stop()
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.stop)
 
     async def lifespan(self, scope: Any, receive: Any, send: Any) -> None:
         while True:
@@ -150,6 +168,10 @@ class Gateway:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         x = Exchange(scope, receive, send, _SURFACES.get(scope["path"], CHAT))
         self._in_flight += 1
+        # Every line of the log below here says whose it is; a request is a task, so nothing leaks.
+        request_id.enter(x.request_id)
+        if self.tracing is not None and x.path in _SURFACES:
+            self.tracing.begin(x)
         try:
             await self._serve(x)
         except ApiError as error:
@@ -165,6 +187,8 @@ class Gateway:
             )
         finally:
             self._in_flight -= 1
+            if self.tracing is not None:
+                self.tracing.finish(x)
 
     async def _serve(self, x: Exchange) -> None:
         answer = self._routes.get((x.method, x.path))
@@ -277,9 +301,7 @@ async def _ready(gateway: Gateway, x: Exchange) -> None:
 
 
 async def _metrics(gateway: Gateway, x: Exchange) -> None:
-    body = gateway.metrics.text(
-        recorder=gateway.recorder, replica=gateway.replica, in_flight=gateway._in_flight
-    )
+    body = await gateway.scrape.text()
     await x.begin(200, [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")])
     await x.write(body)
     await x.end()

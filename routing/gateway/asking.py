@@ -43,6 +43,7 @@ async def for_whole(x: Exchange, carrier: Carrier, first: str) -> dict[str, Any]
                 carrier.body_for(carrier.current.backend),
                 clocks=clocks,
                 request_id=x.request_id,
+                traceparent=carrier.traceparent,
             )
             answer = x.surface.check(reply.body)
         except UpstreamProblem as problem:
@@ -99,7 +100,11 @@ async def _stream_once(
     try:
         async with (
             adapter.stream(
-                plan.request.path, body, clocks=clocks, request_id=x.request_id
+                plan.request.path,
+                body,
+                clocks=clocks,
+                request_id=x.request_id,
+                traceparent=carrier.traceparent,
             ) as chunks,
             carrier.first_content_clock() as clock,
         ):

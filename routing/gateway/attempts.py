@@ -42,6 +42,8 @@ class Attempt:
     upstream_id: str = ""
     verdict: str = ""
     confidence: dict[str, Any] | None = None
+    # Of the trace, where there is one.
+    span_id: str = ""
 
     def cost_usd(self) -> Decimal:
         if self.usage is None:

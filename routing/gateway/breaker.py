@@ -131,6 +131,10 @@ class RetryBudget:
     def __init__(self) -> None:
         self._saved = _MOST_RETRIES_SAVED
 
+    @property
+    def left(self) -> int:
+        return int(self._saved)
+
     def called(self) -> None:
         self._saved = min(_MOST_RETRIES_SAVED, self._saved + _RETRY_SHARE)
 

@@ -28,6 +28,7 @@ from routing.gateway.recorder import Recorder, Ticket
 from routing.gateway.refusals import Blocked, Resting
 from routing.gateway.replica import Replica
 from routing.gateway.snapshot import LiveBackend
+from routing.gateway.tracing import Trace, new_span_id
 
 _RESERVE_S = 0.2
 _JITTER_S = 0.2
@@ -44,6 +45,7 @@ class Carrier:
     plan: Plan
     made: Ticket
     request_id: str
+    trace: Trace | None = None
     attempts: list[Attempt] = field(default_factory=list)
     cause: str = ""
     # A held request is asked for whole, also when its client wants a stream.
@@ -71,6 +73,11 @@ class Carrier:
     @property
     def current(self) -> Attempt:
         return self.attempts[-1]
+
+    @property
+    def traceparent(self) -> bytes:
+        """What the current attempt tells its backend of the trace; nothing where there is none."""
+        return self.trace.header(self.current.span_id) if self.trace else b""
 
     @property
     def left_s(self) -> float:
@@ -108,6 +115,8 @@ class Carrier:
         attempt = Attempt(
             number=len(self.attempts) + 1, backend=backend, kind=kind, started=monotonic()
         )
+        if self.trace is not None:
+            attempt.span_id = new_span_id()
         self.attempts.append(attempt)
         if not self.replica.breaker(name).enter(attempt.started, is_retry=kind == "retry"):
             raise Resting(f"{name} rests")
@@ -203,6 +212,7 @@ class Carrier:
             plan=self.plan,
             made=self.made,
             request_id=self.request_id,
+            trace=self.trace,
             whole_answer=True,
             reservation=self.reservation,
             _kind=kind,

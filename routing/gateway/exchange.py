@@ -20,7 +20,9 @@ from routing.gateway.recorder import Row
 from routing.gateway.snapshot import ClientKey
 
 if TYPE_CHECKING:
+    from routing.gateway.carry import Carrier
     from routing.gateway.surfaces.surface import StreamReader, Surface
+    from routing.gateway.tracing import Trace
 
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}\Z")
 _JSON = (b"content-type", b"application/json")
@@ -69,6 +71,13 @@ class Exchange:
         self.facts: Headers = []
         self.upstream_s = 0.0
         self.has_started = False
+        # For metrics and traces: how far it came, when (on the clock of `started`), how it ended.
+        self.carrier: Carrier | None = None
+        self.trace: Trace | None = None
+        self.parsed_at = self.measured_at = self.decided_at = 0.0
+        self.status = 0
+        self.outcome = ""
+        self.error_code = ""
         self._is_gone = False
         self._watcher: asyncio.Future[None] | None = None
 
@@ -128,6 +137,7 @@ class Exchange:
 
     async def begin(self, status: int, extra: Headers) -> None:
         self.has_started = True
+        self.status = status
         await self._send(
             {"type": "http.response.start", "status": status, "headers": self._all_headers(extra)}
         )
@@ -140,6 +150,7 @@ class Exchange:
 
     async def refuse(self, error: ApiError, extra: Mapping[str, object] | None = None) -> None:
         """Answer with an error object; inside a stream that has begun, as its last event."""
+        self.error_code = error.code
         fields = error.fields(request_id=self.request_id, decision_id=self.decision_id, extra=extra)
         if self.has_started:
             await self.write(self.surface.error_event(fields, error.status, self.reader))

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from time import monotonic, time
+from time import monotonic, perf_counter, time
 from typing import Any
 
 from django.conf import settings
@@ -222,6 +222,7 @@ def plan(
 
     Raises ApiError where the request cannot reach a decision at all.
     """
+    x.parsed_at = perf_counter()
     route, pin = find_route(snapshot, key, request.model)
     if route.policy is None:
         raise ApiError(
@@ -234,6 +235,7 @@ def plan(
     budgeted = replica.budgets.targets(snapshot, key, route.slug)
     if budgeted and (left := replica.budgets.left_pct(snapshot, route.slug)) is not None:
         found.signals["budget_left_pct"] = left
+    x.measured_at = perf_counter()
     facts = Facts(
         signals=found.signals,
         data_class=data_class,
@@ -253,6 +255,7 @@ def plan(
     over = replica.budgets.over(snapshot, budgeted) if budgeted else ""
     backends = replica.backend_facts(snapshot, key, over)
     decision, facts = _decide(route.policy, facts, backends, turn)
+    x.decided_at = perf_counter()
     wait_s = decision.limits.deadline_ms / 1000
     client_s = None if request.is_background else x.client_wait_s()
     if client_s is not None:

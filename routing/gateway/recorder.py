@@ -53,6 +53,7 @@ class Ticket:
     rows: Sequence[Row] = ()
     put_at: float = field(default_factory=monotonic)
     done: asyncio.Future[None] | None = None
+    durable_at: float = 0.0
 
 
 class Recorder:
@@ -71,6 +72,7 @@ class Recorder:
         self._is_stopping = False
         self.batches = 0
         self.written = 0
+        self.failures = 0
 
     @property
     def depth(self) -> int:
@@ -177,6 +179,7 @@ class Recorder:
         if ticket.done.done():
             return
         if problem is None:
+            ticket.durable_at = monotonic()
             ticket.done.set_result(None)
         else:
             ticket.done.set_exception(problem)
@@ -204,6 +207,7 @@ class Recorder:
                 if not self._is_failing:
                     log.error("Recording stopped: %s", problem)
                 self._is_failing = True
+                self.failures += 1
                 await self._drop_connection()
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 1.0)
@@ -213,6 +217,7 @@ class Recorder:
                     for ticket in batch:
                         await self._write_until_done([ticket])
                     return
+                self.failures += 1
                 log.exception("The database refused an event.")
                 self._settle(batch[0], RecordUnavailable().with_traceback(problem.__traceback__))
                 return

@@ -94,7 +94,7 @@ class Scribe:
             actor=Actor(kind="api_key", id=plan.key.public_id, name=plan.key.name, roles=()),
             object=("route", plan.route.slug),
             details=details,
-            corr={"request_id": x.request_id},
+            corr=_corr(x),
         )
 
     def ended(
@@ -145,9 +145,14 @@ class Scribe:
             actor=Actor(kind="system", id="router", name="router", roles=()),
             object=("route", plan.route.slug),
             details=content,
-            corr={"request_id": x.request_id},
+            corr=_corr(x),
             result="ok" if outcome in {"completed", "safe_default", "held"} else "failed",
         )
+
+
+def _corr(x: Exchange) -> dict[str, str]:
+    trace = {"trace_id": x.trace.trace_id} if x.trace else {}
+    return {"request_id": x.request_id, **trace}
 
 
 def _stamp(at: datetime) -> str:

@@ -23,6 +23,7 @@ Score = Callable[[Classifier, RequestText, Mapping[str, SignalValue]], Scored | 
 class Scoring:
     def __init__(self, score: Score = classifier.score) -> None:
         self._score = score
+        self.failures = 0
         self._breakers: dict[str, Breaker] = {}
 
     def breaker(self, label: str) -> Breaker:
@@ -43,10 +44,12 @@ class Scoring:
         except Exception:
             # Whatever an artefact trips over: the policy says how to decide without a score.
             log.exception("The classifier %s failed.", scorer.label)
+            self.failures += 1
             breaker.failed(monotonic(), is_connect_error=True)
             return None, True
         now = monotonic()
         if now - started > TOO_SLOW_S:
+            self.failures += 1
             breaker.failed(now, is_connect_error=False)
         else:
             breaker.succeeded(now)

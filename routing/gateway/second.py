@@ -89,6 +89,7 @@ async def _answer(x: Exchange, carrier: Carrier, name: str) -> dict[str, Any] | 
             carrier.body_for(carrier.current.backend),
             clocks=clocks,
             request_id=x.request_id,
+            traceparent=carrier.traceparent,
         )
         answer = check_answer(reply.body)
     except UpstreamProblem as problem:

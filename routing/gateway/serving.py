@@ -35,6 +35,7 @@ async def serve(gateway: Gateway, x: Exchange) -> None:
     gateway.recorder.check()
     request = x.surface.read(await read_body(x.receive, limit=gateway.body_limit))
     made_plan = plan(x, request, x.key, gateway.replica, snapshot)
+    gateway.metrics.classified(made_plan.route.slug, x.decided_at - x.parsed_at)
     if made_plan.budgeted:
         x.facts += gateway.rate_limits.admit(made_plan, monotonic())
     ticket = record(gateway, x, made_plan)
@@ -44,6 +45,7 @@ async def serve(gateway: Gateway, x: Exchange) -> None:
         plan=made_plan,
         made=ticket,
         request_id=x.request_id,
+        trace=x.trace,
     )
     if request.is_background:
         await background.start(gateway, x, carrier, carry_out)
@@ -76,6 +78,7 @@ def waits(x: Exchange, plan: Plan) -> bool:
 async def carry_out(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
     """Do what was decided, and give it its one end whatever happens."""
     plan = carrier.plan
+    x.carrier = carrier
     carrier.reserve()
     try:
         match plan.decision.action:

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from audit.errors import KeyUnavailable
 from audit.payloads import payload_key
+from screens import logs
 
 _FORMAT: Final = b"\x01"
 _NONCE: Final = 12
@@ -31,7 +32,16 @@ class SecretMissing(Exception):
 
 
 def resolve(reference: str) -> str:
-    """Return the secret behind ``env:NAME``, ``file:/path`` or a sealed one; empty is no secret."""
+    """Return the secret behind ``env:NAME``, ``file:/path`` or a sealed one; empty is no secret.
+
+    Whatever it is, this process's log does not say it from now on.
+    """
+    secret = _resolved(reference)
+    logs.hide(secret)
+    return secret
+
+
+def _resolved(reference: str) -> str:
     if not reference:
         return ""
     kind, _, where = reference.partition(":")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
@@ -100,7 +101,8 @@ async def test_the_old_snapshot_serves_on_and_the_bad_one_is_told(start: START) 
     assert replica.refusal is not None
     assert before is not None
     assert replica.refusal.revision == 7
-    assert "signalbox_snapshot_refused 1.0" in (await live.client.get("/metrics")).text
+    metrics = (await live.client.get("/metrics")).text
+    assert re.search(r"signalbox_snapshot_refused\{worker=.*\} 1\.0", metrics)
     assert "compile" in (await live.client.get("/health/ready")).json()["refuses"]
 
 
