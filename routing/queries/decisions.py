@@ -18,11 +18,14 @@ from accounts.models import ApiKey
 from audit.ids import first_id
 from routing.engine.types import CAUSES
 from routing.models import Backend, Decision, Route
-from routing.queries.traffic import begins
+from routing.queries.narrowing import may_narrow, newest_ids
+from routing.queries.traffic import DIMENSIONS, begins
 
 PER_PAGE: Final = 50
 COUNT_NEW_UP_TO: Final = 200
 CSV_ROWS: Final = 10_000
+# Clocks of other machines may be a little ahead of ours.
+AHEAD: Final = timedelta(hours=1)
 
 PERIODS: Final[dict[str, tuple[str, timedelta]]] = {
     "1h": ("last hour", timedelta(hours=1)),
@@ -98,6 +101,18 @@ class Filters:
             item.name: getattr(self, item.name) for item in fields(self) if getattr(self, item.name)
         }
 
+    def counted(self) -> dict[str, Sequence[str]] | None:
+        """The conditions as the counts know them; None where one is not counted."""
+        chosen = self.chosen()
+        chosen.pop("period", "")
+        if not set(chosen) <= set(DIMENSIONS):
+            return None
+        groups = OUTCOME_GROUPS
+        return {
+            name: groups.get(value, (value,)) if name == "outcome" else (value,)
+            for name, value in chosen.items()
+        }
+
     def query(self, *, without: str = "", **changes: str) -> str:
         """The query string of these filters, less one or with changes; starts with `?`."""
         kept = {**self.chosen(), **changes}
@@ -153,9 +168,21 @@ def _uuid(text: str) -> UUID | None:
 
 def page(filters: Filters, before: str = "") -> Page:
     """Keyset paging: rows that arrive meanwhile move nothing on the pages behind."""
-    found = matching(filters)
-    if place := _uuid(before):
+    now = timezone.now()
+    found = matching(filters, now)
+    place = _uuid(before)
+    if place:
         found = found.filter(pk__lt=place)
+    only = filters.counted()
+    if only is not None and may_narrow(only):
+        period, ahead = PERIODS.get(filters.period), first_id(now + AHEAD)
+        ids = newest_ids(
+            only,
+            lowest=first_id(begins(now - period[1], now)) if period else None,
+            below=min(place or ahead, ahead),
+            wanted=PER_PAGE + 1,
+        )
+        found = Decision.objects.filter(pk__in=ids).order_by("-pk")
     rows = list(found[: PER_PAGE + 1])
     shown = rows[:PER_PAGE]
     return Page(

@@ -96,12 +96,16 @@ _BY: Final = ("outcome", "tier", "action", "cause")
 _NOTHING: Final = Distribution({})
 
 
+_SPEEDS: Final = (Measure.TOTAL, Measure.OVERHEAD)
+
+
 def figures(since: datetime, below: datetime) -> Figures:
     """One period, from the roll-ups."""
+    took = speeds(_SPEEDS, since, below)
     return _summed(
         counted(since, below, by=_BY),
-        speeds(Measure.TOTAL, since, below).get((), _NOTHING),
-        speeds(Measure.OVERHEAD, since, below).get((), _NOTHING),
+        took.get((Measure.TOTAL,), _NOTHING),
+        took.get((Measure.OVERHEAD,), _NOTHING),
     )
 
 
@@ -111,16 +115,15 @@ def hourly(now: datetime) -> list[tuple[datetime, Figures]]:
     rows: dict[datetime, list[dict[str, Any]]] = {}
     for row in counted(start, now + HOUR, by=_BY, every=HOUR):
         rows.setdefault(row["slot"], []).append(row)
-    total = speeds(Measure.TOTAL, start, now + HOUR, every=HOUR)
-    overhead = speeds(Measure.OVERHEAD, start, now + HOUR, every=HOUR)
+    took = speeds(_SPEEDS, start, now + HOUR, every=HOUR)
     slots = [start + HOUR * at for at in range(SLOTS)]
     return [
         (
             slot,
             _summed(
                 rows.get(slot, []),
-                total.get((slot,), _NOTHING),
-                overhead.get((slot,), _NOTHING),
+                took.get((slot, Measure.TOTAL), _NOTHING),
+                took.get((slot, Measure.OVERHEAD), _NOTHING),
             ),
         )
         for slot in slots

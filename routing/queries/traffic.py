@@ -153,7 +153,7 @@ def _rows(text: str, values: Sequence[Any]) -> list[dict[str, Any]]:
 _SPEEDS: Final = """
 SELECT {head} class - 1 AS class, sum(n) AS n
 FROM routing_speed, unnest(counts) WITH ORDINALITY AS u (n, class)
-WHERE ({slots}) AND measure = %s AND n <> 0 {only}
+WHERE ({slots}) AND measure = ANY(%s) AND n <> 0 {only}
 GROUP BY {names} class ORDER BY class
 """
 
@@ -188,7 +188,7 @@ def _ends(number: int) -> tuple[float, float]:
 
 
 def speeds(
-    measure: str,
+    measure: str | Sequence[str],
     since: datetime,
     below: datetime,
     *,
@@ -198,10 +198,12 @@ def speeds(
 ) -> dict[tuple[Any, ...], Distribution]:
     """The distribution of a measure, by route or backend, and by slot when `every` is given.
 
-    Keys are tuples: the slot first if there is one, then the names of `by`.
+    Keys are tuples: the slot first if there is one, then the names of `by`; of several measures
+    each has its own, named last.
     """
-    names = [*by]
-    if set(names) | set(only or {}) > {"route", "backend"}:
+    is_one = isinstance(measure, str)
+    names = [*by, *([] if is_one else ["measure"])]
+    if not {*by, *(only or {})} <= {"route", "backend"}:
         raise ValueError("speeds are kept by route and backend only")
     spans = [
         span for span in (Span.FIVE_MINUTES, Span.HOUR) if not every or _LENGTHS[span] <= every
@@ -216,7 +218,10 @@ def speeds(
     where = "".join(f" AND {name} = %s" for name in only or {})
     found: dict[tuple[Any, ...], dict[int, int]] = {}
     text = _SPEEDS.format(head=head, slots=slots, only=where, names=grouped)
-    for row in _rows(text, [*values, *slot_values, measure, *(only or {}).values()]):
+    for row in _rows(
+        text,
+        [*values, *slot_values, [measure] if is_one else list(measure), *(only or {}).values()],
+    ):
         key = tuple(row[name] for name in (["slot"] if every else []) + names)
         found.setdefault(key, {})[row["class"]] = row["n"]
     return {key: Distribution(counts) for key, counts in found.items()}

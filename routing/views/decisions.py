@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from audit import payloads
 from audit.actors import Actor
+from audit.ids import first_id
 from routing.models import Decision, PolicyVersion
 from routing.queries import decisions as queries
 from routing.queries.decision import DecisionPage, decision_page
@@ -38,7 +39,8 @@ def decision_list(request: HttpRequest) -> HttpResponse:
         "query": filters.query(),
         "older_url": filters.query(before=str(page.older)) if page.older else "",
         "is_first": "before" not in request.GET,
-        "after": page.newest or "",
+        # An empty list is not counted from the beginning of time every five seconds.
+        "after": page.newest or first_id(timezone.now()),
         "now": timezone.now(),
     }
     return render_screen(request, "routing/decisions.html", context, partial="list")

@@ -1,3 +1,4 @@
+-- A rule has its backend, a route its data class, and a version its time, as policies have them.
 INSERT INTO routing_decision (id, at, deadline_at, finished_at, route, client, client_id, request_id,
     session, policy, policy_digest, rule, cause, action, outcome, tier, backend, boundary, data_class,
     streamed, prompt_bytes, sentence, attempts, input_tokens, output_tokens, usage_source, cost_usd,
@@ -14,8 +15,8 @@ SELECT id, at, at + interval '30 s', at + interval '1 s', 'route-' || lpad(route
         WHEN 'safe_default' THEN 'safe_default' ELSE 'route' END,
     outcome, CASE WHEN b = '' THEN '' WHEN b LIKE 'slm%%' THEN 'slm' ELSE 'llm' END, b,
     CASE WHEN b = '' THEN '' WHEN b = 'llm-cloud' THEN 'public' ELSE 'private' END,
-    CASE WHEN r3 > 0.998 THEN 'restricted' WHEN r3 > 0.9 THEN 'confidential'
-        WHEN r3 > 0.4 THEN 'internal' ELSE 'public' END,
+    CASE WHEN r3 > 0.998 THEN 'restricted' WHEN route %% 3 = 0 THEN 'confidential'
+        WHEN route %% 3 = 1 THEN 'internal' ELSE 'public' END,
     r1 < 0.4, (r2 * 6000)::int, 'Sent to ' || b || ' because the rule matched.', 1,
     (r2 * 1500)::int, (r3 * 400)::int, 'reported', (r2 * 0.002)::numeric(16, 9),
     CASE WHEN route < 10 THEN (0.001 + r2 * 0.004)::numeric(16, 9) END, 400 + (r1 * r2 * 3000)::int,
@@ -24,8 +25,8 @@ SELECT id, at, at + interval '30 s', at + interval '1 s', 'route-' || lpad(route
     CASE WHEN outcome = 'failed' THEN 'upstream_timeout' ELSE '' END
 FROM (
     SELECT *, CASE WHEN outcome IN ('refused', 'safe_default') THEN ''
-        WHEN route = 3 OR r1 < 0.55 THEN 'slm-inside' WHEN r1 < 0.6 THEN 'slm-second'
-        WHEN r1 < 0.9 THEN 'llm-inside' ELSE 'llm-cloud' END AS b
+        WHEN r2 < 0.5 THEN CASE WHEN r1 < 0.95 THEN 'slm-inside' ELSE 'slm-second' END
+        WHEN route = 3 OR r2 < 0.9 THEN 'llm-inside' ELSE 'llm-cloud' END AS b
     FROM (
         SELECT *, (random() ^ 2 * 11.99)::int AS route, (random() ^ 2 * 39.99)::int AS client,
             CASE WHEN r4 > 0.994 THEN 'failed' WHEN r4 > 0.986 THEN 'refused'
