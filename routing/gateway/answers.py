@@ -31,6 +31,23 @@ def decision_headers(plan: Plan) -> Headers:
     ]
 
 
+def debug_headers(plan: Plan) -> Headers:
+    """More of the decision, for who asks: what was measured of the whole, and every backend."""
+    decision, signals = plan.decision, plan.facts.signals
+    judged = ",".join(
+        f"{one.name}={one.reason or one.verdict}" for one in decision.trace.candidates
+    )
+    made = [
+        (b"x-signalbox-data-class", decision.data_class.encode("ascii", "replace")),
+        (b"x-signalbox-candidates", judged[:1000].encode("ascii", "replace")),
+        (b"x-signalbox-prompt-tokens", str(plan.prompt_tokens).encode()),
+    ]
+    for name in ("score", "gain"):
+        if name in signals:
+            made.append((f"x-signalbox-{name}".encode(), str(signals[name]).encode()))
+    return made
+
+
 def rate_headers(key: ClientKey, left: tuple[int, int]) -> Headers:
     remaining, reset_s = left
     return [

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from routing.gateway.tracing import Trace
 
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}\Z")
+_TRACE_PARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z")
 _JSON = (b"content-type", b"application/json")
 
 Headers = list[tuple[bytes, bytes]]
@@ -83,6 +84,16 @@ class Exchange:
 
     def header(self, name: bytes) -> str:
         return self.headers.get(name, b"").decode("latin-1").strip()
+
+    @property
+    def caller_trace(self) -> bytes:
+        """The caller's `traceparent` for a backend; nothing for what is none."""
+        given = self.headers.get(b"traceparent", b"")
+        return given if _TRACE_PARENT.match(given) else b""
+
+    @property
+    def wants_debug(self) -> bool:
+        return self.header(b"x-signalbox-debug").lower() in {"true", "1"}
 
     def client_wait_s(self) -> float | None:
         """How long the client says that it will wait: OpenAI's SDKs tell their read timeout."""

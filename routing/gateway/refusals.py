@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,7 @@ _NO_TARGET = {
     "disabled": ("no_healthy_backend", "failed"),
 }
 _UNWELL_RETRY_S = 15
+_PARAM = re.compile(r"[A-Za-z0-9_.\[\]]{1,80}\Z")
 
 
 class Blocked(ApiError):
@@ -80,6 +83,15 @@ def may_fall_back(problem: UpstreamProblem) -> bool:
     return not is_callers_fault and not isinstance(problem, Forbidden)
 
 
+def _named(problem: UpstreamProblem) -> str | None:
+    """The parameter that a backend's error object names; its words are not passed on."""
+    try:
+        param = json.loads(problem.detail)["error"]["param"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return param if isinstance(param, str) and _PARAM.match(param) else None
+
+
 def of_problem(problem: UpstreamProblem, replica: Replica) -> ApiError:
     """The error of a request whose last permitted hop failed."""
     if isinstance(problem, Forbidden):
@@ -97,7 +109,15 @@ def of_problem(problem: UpstreamProblem, replica: Replica) -> ApiError:
             return ApiError(
                 "context_length_exceeded", "The request is longer than the model can read."
             )
-        return ApiError("invalid_request", "The backend refused the request as invalid.")
+        if "unsupported_parameter" in problem.detail or "unsupported_value" in problem.detail:
+            return ApiError(
+                "unsupported_parameter",
+                "The backend does not support a parameter of this request.",
+                param=_named(problem),
+            )
+        return ApiError(
+            "invalid_request", "The backend refused the request as invalid.", param=_named(problem)
+        )
     if problem.status == 429:
         retry_after = min(60, max(1, round(problem.retry_after_s or 5)))
         return ApiError(

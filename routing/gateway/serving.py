@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from routing.gateway import asking, background, doubts, ends, held, judging, keys, refusals
-from routing.gateway.answers import decision_headers, rate_headers
+from routing.gateway.answers import debug_headers, decision_headers, rate_headers
 from routing.gateway.carry import Carrier
 from routing.gateway.errors import ApiError
 from routing.gateway.exchange import ClientGone, Exchange
@@ -67,6 +67,8 @@ def record(gateway: Gateway, x: Exchange, plan: Plan) -> Ticket:
     )
     x.decision_id = str(plan.decision_id)
     x.facts += decision_headers(plan)
+    if x.wants_debug:
+        x.facts += debug_headers(plan)
     return ticket
 
 

@@ -92,8 +92,6 @@ def unsupported(name: str) -> ApiError:
 
 
 class Messages(Surface):
-    keep_alive = b'event: ping\ndata: {"type":"ping"}\n\n'
-
     def read(self, body: bytes) -> ChatRequest:
         given = parse_json(body)
         model = model_of(given)

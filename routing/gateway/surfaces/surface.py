@@ -43,8 +43,6 @@ class Surface:
 
     # Whether its answers are words: only those can come from a person or from the policy.
     speaks = True
-    # Keeps proxies from closing a connection on which nothing is said for a while.
-    keep_alive = b": waiting\n\n"
 
     def read(self, body: bytes) -> ChatRequest:
         """Read a request strictly; raises ApiError 400 for what is not one."""
