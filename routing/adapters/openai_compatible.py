@@ -93,7 +93,6 @@ class OpenAICompatible:
     ) -> Reply:
         """Post ``body`` and read the whole answer, at most ``ANSWER_LIMIT`` bytes.
 
-        ``trace`` is whole header lines, checked by the caller.
         Raises UpstreamProblem and nothing else.
         """
         since = asyncio.get_running_loop().time()

@@ -46,6 +46,9 @@ class Carrier:
     made: Ticket
     request_id: str
     trace: Trace | None = None
+    caller_trace: bytes = b""
+    # The ticket of its end, once that is sealed: a second end would leave a hole in the numbers.
+    ended: Ticket | None = None
     attempts: list[Attempt] = field(default_factory=list)
     cause: str = ""
     # A held request is asked for whole, also when its client wants a stream.
@@ -76,8 +79,8 @@ class Carrier:
 
     @property
     def traceparent(self) -> bytes:
-        """What the current attempt tells its backend of the trace; nothing where there is none."""
-        return self.trace.header(self.current.span_id) if self.trace else b""
+        """What a backend is told of the trace: our span, or its caller's while none are noted."""
+        return self.trace.header(self.current.span_id) if self.trace else self.caller_trace
 
     @property
     def left_s(self) -> float:
@@ -213,6 +216,7 @@ class Carrier:
             made=self.made,
             request_id=self.request_id,
             trace=self.trace,
+            caller_trace=self.caller_trace,
             whole_answer=True,
             reservation=self.reservation,
             _kind=kind,

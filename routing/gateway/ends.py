@@ -28,9 +28,14 @@ def end(
     details: dict[str, Any] | None = None,
     kept: Kept | None = None,
 ) -> Ticket:
-    """Seal and queue the terminal event; await the ticket before the answer's end."""
+    """Seal and queue the terminal event; await the ticket before the answer's end.
+
+    A request that has its end keeps it: whoever comes later waits for the same ticket.
+    """
+    if carrier.ended is not None:
+        return carrier.ended
     kept = kept or Kept()
-    return gateway.recorder.put(
+    carrier.ended = gateway.recorder.put(
         gateway.scribe.ended(
             x,
             carrier.plan,
@@ -42,6 +47,7 @@ def end(
         payloads=kept.payloads,
         rows=kept.rows,
     )
+    return carrier.ended
 
 
 def completed(
@@ -54,6 +60,8 @@ def completed(
     kept: Kept | None = None,
 ) -> Ticket:
     """The terminal event of a served answer, with what the route keeps of the answer's text."""
+    if carrier.ended is not None:
+        return carrier.ended
     kept = kept or Kept()
     captured = gateway.scribe.kept(carrier.plan, "answer", text) if text else None
     event = gateway.scribe.ended(
@@ -69,7 +77,8 @@ def completed(
         ),
     )
     payloads = (*kept.payloads, captured) if captured else kept.payloads
-    return gateway.recorder.put(event, payloads=payloads, rows=kept.rows)
+    carrier.ended = gateway.recorder.put(event, payloads=payloads, rows=kept.rows)
+    return carrier.ended
 
 
 async def refuse(

@@ -46,6 +46,7 @@ async def serve(gateway: Gateway, x: Exchange) -> None:
         made=ticket,
         request_id=x.request_id,
         trace=x.trace,
+        caller_trace=x.caller_trace,
     )
     if request.is_background:
         await background.start(gateway, x, carrier, carry_out)
@@ -96,6 +97,8 @@ async def carry_out(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
                 await ends.serve_safe_default(gateway, x, carrier)
             case _:
                 refusal, outcome = refusals.of_decision(plan, gateway.replica)
+                if not x.surface.speaks:
+                    refusal.message += " A text cannot answer it, so it is refused."
                 await ends.refuse(gateway, x, carrier, refusal, outcome)
     except ApiError as error:
         outcome = "blocked" if isinstance(error, Blocked) else "failed"

@@ -310,3 +310,22 @@ async def ends(live: Live, decision: str) -> list[dict[str, Any]]:
             (decision,),
         )
         return [body for (body,) in await rows.fetchall()]
+
+
+async def test_an_end_that_is_sealed_stays_the_only_one(start: START) -> None:
+    from routing.gateway.errors import ApiError
+
+    live = await start(small=Upstream(stream(event("Hi"), event(finish="stop"))), large=Upstream())
+    durable, writer = live.gateway.recorder.durable, live.gateway.scribe._writer
+
+    async def leaves(ticket: Any) -> None:
+        await durable(ticket)
+        if any(one.kind == "decision.completed" for one in ticket.events):
+            raise ApiError("upstream_error", "Something breaks after the end.")
+
+    live.gateway.recorder.durable = leaves  # type: ignore[method-assign]
+
+    got = await live.ask(stream=True)
+
+    assert [end["kind"] for end in await live.ends(got)] == ["decision.completed"]
+    assert writer._n == 2
