@@ -187,6 +187,8 @@ class Exchange:
             timer.cancel()
             if self._watcher is not None:
                 self._watcher.cancel()
+                # It holds this exchange by its traceback: a circle only the collector would end.
+                self._watcher = None
 
     def _watch(self, task: asyncio.Task[Any]) -> None:
         self._watcher = asyncio.ensure_future(self._cancel_when_gone(task))
