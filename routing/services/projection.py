@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+import psycopg
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -34,46 +35,50 @@ _OUTCOMES = {
 }
 
 _NEXT = """
-    SELECT l.seq, e.kind, e.at, e.decision_id, e.request_id, e.body
+    SELECT l.seq, e.kind, e.at, e.decision_id, e.request_id,
+        CASE WHEN e.kind LIKE 'decision.%%' THEN e.body END
     FROM audit.leaf l JOIN audit.event e ON e.id = l.event_id
     WHERE l.seq > %s AND l.seq <= %s + %s
     ORDER BY l.seq
 """
 
 
-def _at(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+def _next(position: int) -> list[Any]:
+    # The driver's own cursor and its binary form: as text, bodies would be twice as long.
+    with psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(_NEXT, (position, position, BATCH), binary=True)
+        return cursor.fetchall()
 
 
-def _decimal(value: Any) -> Decimal | None:
-    return None if value is None else Decimal(value)
-
-
-def _made(decision_id: Any, request_id: str, body: dict[str, Any]) -> Decision:
+def _made(decision_id: UUID, request_id: str, body: dict[str, Any]) -> dict[str, Any]:
     details = body["details"]
     decision = details["decision"]
-    return Decision(
-        id=decision_id,
-        at=_at(details["received_at"]),
-        deadline_at=_at(details["deadline_at"]),
-        route=details["route"],
-        client=details["client"]["name"],
-        client_id=details["client"]["id"],
-        request_id=request_id,
-        session=details["session"],
-        policy=details["policy"],
-        policy_digest=details["policy_digest"],
-        rule=decision["rule"],
-        cause=decision["cause"],
-        action=decision["action"],
-        tier=decision["tier"] or "",
-        backend=decision["backend"] or "",
-        boundary=decision["boundary"] or "",
-        data_class=decision["data_class"],
-        streamed=details["stream"],
-        prompt_bytes=details["input"]["bytes"],
-        sentence=decision["sentence"],
-    )
+    return {
+        "id": decision_id,
+        "at": details["received_at"],
+        "deadline_at": details["deadline_at"],
+        "route": details["route"],
+        "client": details["client"]["name"],
+        "client_id": details["client"]["id"],
+        "request_id": request_id,
+        "session": details["session"],
+        "policy": details["policy"],
+        "policy_digest": details["policy_digest"],
+        "rule": decision["rule"],
+        "cause": decision["cause"],
+        "action": decision["action"],
+        "tier": decision["tier"] or "",
+        "backend": decision["backend"] or "",
+        "boundary": decision["boundary"] or "",
+        "data_class": decision["data_class"],
+        "streamed": details["stream"],
+        "prompt_bytes": details["input"]["bytes"],
+        "sentence": decision["sentence"],
+        "outcome": "open",
+        "attempts": 0,
+        "usage_source": "",
+        "error_code": "",
+    }
 
 
 def _ended(kind: str, at: datetime, body: dict[str, Any]) -> dict[str, Any]:
@@ -85,8 +90,8 @@ def _ended(kind: str, at: datetime, body: dict[str, Any]) -> dict[str, Any]:
         "input_tokens": details.get("input_tokens"),
         "output_tokens": details.get("output_tokens"),
         "usage_source": details.get("usage_source") or "",
-        "cost_usd": _decimal(details.get("cost_usd")),
-        "baseline_cost_usd": _decimal(details.get("baseline_cost_usd")),
+        "cost_usd": details.get("cost_usd"),
+        "baseline_cost_usd": details.get("baseline_cost_usd"),
         "overhead_us": details.get("overhead_us"),
         "first_token_ms": details.get("first_token_ms"),
         "total_ms": details.get("total_ms"),
@@ -98,6 +103,40 @@ def _ended(kind: str, at: datetime, body: dict[str, Any]) -> dict[str, Any]:
             changes[name] = details[name]
     return changes
 
+
+# Statements of one parameter: their text, and so their plan, is the same for every batch, and a row
+# costs a tenth of what it does as an object with thirty parameters.
+_COLUMNS = {
+    "id": "uuid",
+    "at": "timestamptz",
+    "deadline_at": "timestamptz",
+    "finished_at": "timestamptz",
+    **dict.fromkeys(
+        ("route", "client", "client_id", "request_id", "session", "policy", "policy_digest"), "text"
+    ),
+    **dict.fromkeys(
+        ("rule", "cause", "action", "outcome", "tier", "backend", "boundary", "data_class"), "text"
+    ),
+    "streamed": "boolean",
+    "prompt_bytes": "int",
+    "sentence": "text",
+    "attempts": "smallint",
+    "input_tokens": "int",
+    "output_tokens": "int",
+    "usage_source": "text",
+    "cost_usd": "numeric",
+    "baseline_cost_usd": "numeric",
+    "overhead_us": "int",
+    "first_token_ms": "int",
+    "total_ms": "int",
+    "error_code": "text",
+}
+_MADE = f"""
+    INSERT INTO routing_decision ({", ".join(_COLUMNS)})
+    SELECT {", ".join(_COLUMNS)}
+    FROM json_to_recordset(%s::json) AS r({", ".join(map(" ".join, _COLUMNS.items()))})
+    ON CONFLICT DO NOTHING
+"""  # noqa: S608 - names of our own
 
 _ENDS = """
     UPDATE routing_decision d SET
@@ -117,13 +156,11 @@ _ENDS = """
 """
 
 
-def _store_ends(ended: list[tuple[UUID, dict[str, Any]]]) -> None:
-    """One statement for a batch: a row at a time was most of the follower's work."""
-    if not ended:
+def _store(statement: str, rows: list[dict[str, Any]]) -> None:
+    if not rows:
         return
-    rows = [{"id": decision_id, **changes} for decision_id, changes in ended]
-    with connection.cursor() as cursor:
-        cursor.execute(_ENDS, [orjson.dumps(rows, default=str).decode()])
+    with psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(statement, [orjson.dumps(rows).decode()])
 
 
 def _used(ended: dict[Any, dict[str, Any]]) -> list[budgets.Used]:
@@ -137,7 +174,7 @@ def _used(ended: dict[Any, dict[str, Any]]) -> list[budgets.Used]:
             route=route,
             day=at.astimezone(UTC).date(),
             tokens=budgets.tokens_in(ended[decision_id]),
-            usd=_decimal(ended[decision_id].get("cost_usd")) or Decimal(0),
+            usd=Decimal(ended[decision_id].get("cost_usd") or 0),
         )
         for decision_id, client_id, route, at in begun.values_list("id", "client_id", "route", "at")
     ]
@@ -148,28 +185,25 @@ def follow() -> int:
     """Take the next entries of the ledger into the decision list; returns how many were read."""
     Projection.objects.get_or_create(name=NAME)
     place = Projection.objects.select_for_update().get(name=NAME)
-    with connection.cursor() as cursor:
-        cursor.execute(_NEXT, [place.position, place.position, BATCH])
-        entries = cursor.fetchall()
+    entries = _next(place.position)
     if not entries:
         return 0
-    made: dict[Any, Decision] = {}
-    ended: list[tuple[Any, dict[str, Any]]] = []
-    entries_ended: dict[Any, dict[str, Any]] = {}
+    made: dict[UUID, dict[str, Any]] = {}
+    ended: list[dict[str, Any]] = []
+    entries_ended: dict[UUID, dict[str, Any]] = {}
     for _, kind, at, decision_id, request_id, body in entries:
         if kind == "decision.made":
-            made[decision_id] = _made(decision_id, request_id, orjson.loads(bytes(body)))
+            made[decision_id] = _made(decision_id, request_id, orjson.loads(body))
         elif kind in _OUTCOMES:
-            read = orjson.loads(bytes(body))
+            read = orjson.loads(body)
             entries_ended[decision_id] = read["details"]
             changes = _ended(kind, at, read)
             if decision_id in made:
-                for name, value in changes.items():
-                    setattr(made[decision_id], name, value)
+                made[decision_id].update(changes)
             else:
-                ended.append((decision_id, changes))
-    Decision.objects.bulk_create(made.values(), ignore_conflicts=True)
-    _store_ends(ended)
+                ended.append({"id": decision_id, **changes})
+    _store(_MADE, list(made.values()))
+    _store(_ENDS, ended)
     budgets.add_used(_used(entries_ended))
     place.position = entries[-1][0]
     place.save(update_fields=["position"])
