@@ -16,6 +16,7 @@ from uuid import UUID
 
 import orjson
 import rfc8785
+from psycopg.types.json import Json
 
 from audit.actors import Actor
 from audit.errors import EntryTooLarge, UnfitValue, UnknownKind
@@ -38,18 +39,19 @@ class NoFloats(dict[str, Any]):
 
 _PLAIN_KINDS: Final = frozenset({str, int, bool, type(None), orjson.Fragment, NoFloats})
 
-# One parameter: the JSON text of [event.row(), ...]. Returns the ids that were stored now; an id
-# that does not come back was there before (a retry, or somebody else's terminal event): compare
-# its leaf with STORED_SQL.
+# Two parameters, by batch_parameters(): the bodies in one string of bytes, since text inside of
+# JSON would be written and read twice, and the rest as JSON. Returns the ids that were stored now;
+# an id that does not come back was there before (a retry, or somebody else's terminal event):
+# compare its leaf with STORED_SQL.
 BATCH_SQL: Final = """
 WITH stored AS (
     INSERT INTO audit.event (id, decision_id, kind, at, body, leaf, actor, object_type, object_id,
                              request_id, result, reason)
-    SELECT id, decision_id, kind, at, convert_to(body, 'UTF8'), decode(leaf, 'hex'), actor,
+    SELECT id, decision_id, kind, at, substr(%s::bytea, first, size), decode(leaf, 'hex'), actor,
            object_type, object_id, request_id, result, reason
     FROM json_to_recordset(%s::json) AS r(
-        id uuid, decision_id uuid, kind text, at timestamptz, body text, leaf text, actor text,
-        object_type text, object_id text, request_id text, result text, reason text)
+        id uuid, decision_id uuid, kind text, at timestamptz, first int, size int, leaf text,
+        actor text, object_type text, object_id text, request_id text, result text, reason text)
     ON CONFLICT DO NOTHING
     RETURNING id
 ), waiting AS (
@@ -75,23 +77,6 @@ class SealedEvent(NamedTuple):
     request_id: str
     result: str
     reason: str
-
-    def row(self) -> dict[str, object]:
-        """What BATCH_SQL expects for this event, ready for orjson."""
-        return {
-            "id": self.id,
-            "decision_id": self.decision_id,
-            "kind": self.kind,
-            "at": self.at,
-            "body": self.body.decode(),
-            "leaf": self.leaf.hex(),
-            "actor": self.actor,
-            "object_type": self.object_type,
-            "object_id": self.object_id,
-            "request_id": self.request_id,
-            "result": self.result,
-            "reason": self.reason,
-        }
 
 
 class Writer:
@@ -285,6 +270,27 @@ def _refuse_floats(value: object) -> None:
         _refuse_floats(dict(value))
 
 
-def batch_parameter(events: Sequence[SealedEvent]) -> str:
-    """The one parameter of BATCH_SQL."""
-    return orjson.dumps([event.row() for event in events]).decode()
+def batch_parameters(events: Sequence[SealedEvent]) -> tuple[bytes, Json]:
+    """The two parameters of BATCH_SQL."""
+    rows, first = [], 1
+    for event in events:
+        size = len(event.body)
+        rows.append(
+            {
+                "id": event.id,
+                "decision_id": event.decision_id,
+                "kind": event.kind,
+                "at": event.at,
+                "first": first,
+                "size": size,
+                "leaf": event.leaf.hex(),
+                "actor": event.actor,
+                "object_type": event.object_type,
+                "object_id": event.object_id,
+                "request_id": event.request_id,
+                "result": event.result,
+                "reason": event.reason,
+            }
+        )
+        first += size
+    return b"".join([event.body for event in events]), Json(rows, orjson.dumps)

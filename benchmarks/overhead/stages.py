@@ -53,7 +53,7 @@ STEPS = (
     "routing.engine.types:Decision.as_json",
     "audit.sealing:canonical",
     "routing.gateway.recorder:Recorder.put",
-    "audit.sealing:SealedEvent.row",
+    "audit.sealing:batch_parameters",
     "routing.gateway.carry:Carrier.body_for",
     "routing.gateway.asking:check_answer",
     "routing.gateway.asking:usage_of",

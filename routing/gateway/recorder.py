@@ -16,7 +16,6 @@ from time import monotonic
 from typing import LiteralString
 from uuid import UUID
 
-import orjson
 import psycopg
 
 from audit import payloads, sealing
@@ -244,26 +243,26 @@ class Recorder:
 
     async def _write(self, batch: Sequence[Ticket]) -> None:
         connection = await self._connected()
-        rows = [event.row() for ticket in batch for event in ticket.events]
+        events = [event for ticket in batch for event in ticket.events]
         extras = [ticket for ticket in batch if ticket.rows or ticket.payloads]
-        parameter = orjson.dumps(rows).decode()
+        parameters = sealing.batch_parameters(events)
         if not extras:
-            stored = await connection.execute(sealing.BATCH_SQL, (parameter,))
+            stored = await connection.execute(sealing.BATCH_SQL, parameters)
         else:
             async with connection.transaction():
-                stored = await connection.execute(sealing.BATCH_SQL, (parameter,))
+                stored = await connection.execute(sealing.BATCH_SQL, parameters)
                 await payloads.insert_all(
                     connection, [payload for ticket in extras for payload in ticket.payloads]
                 )
                 for ticket in extras:
-                    for statement, parameters in ticket.rows:
-                        await connection.execute(statement, parameters)
-        if stored.rowcount != len(rows):
+                    for statement, values in ticket.rows:
+                        await connection.execute(statement, values)
+        if stored.rowcount != len(events):
             await self._tell_the_late(
                 connection, batch, {row[0] for row in await stored.fetchall()}
             )
         self.batches += 1
-        self.written += len(rows)
+        self.written += len(events)
 
     async def _tell_the_late(
         self, connection: psycopg.AsyncConnection, batch: Sequence[Ticket], stored: set[UUID]

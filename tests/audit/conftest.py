@@ -17,7 +17,7 @@ from django.db import connections, transaction
 import audit
 from audit.actors import Actor
 from audit.ids import uuid7
-from audit.sealing import BATCH_SQL, SealedEvent, Writer, batch_parameter
+from audit.sealing import BATCH_SQL, SealedEvent, Writer, batch_parameters
 from audit.sequencer import register_key, sequence_once
 
 SQL = Path(audit.__file__).parent / "migrations" / "sql" / "ledger.sql"
@@ -87,7 +87,7 @@ class Ledger:
 
     def store(self, *events: SealedEvent) -> list[UUID]:
         with self.connect("default") as app:
-            rows = app.execute(BATCH_SQL, (batch_parameter(events),)).fetchall()
+            rows = app.execute(BATCH_SQL, batch_parameters(events)).fetchall()
         return [row[0] for row in rows]
 
     def made(self, **details: object) -> SealedEvent:

@@ -135,7 +135,7 @@ def decided(active_version: PolicyVersion) -> Callable[..., UUID]:
 
 def _store(event: sealing.SealedEvent) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(sealing.BATCH_SQL, [orjson.dumps([event.row()]).decode()])
+        cursor.execute(sealing.BATCH_SQL, sealing.batch_parameters([event]))
 
 
 def _list(made: sealing.SealedEvent, decision_id: UUID, backend: str | None, tokens: int) -> None:

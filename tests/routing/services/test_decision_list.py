@@ -70,12 +70,8 @@ def writer() -> sealing.Writer:
 
 
 def store(*events: sealing.SealedEvent) -> None:
-    import orjson
-
     with connection.cursor() as cursor:
-        cursor.execute(
-            sealing.BATCH_SQL, [orjson.dumps([event.row() for event in events]).decode()]
-        )
+        cursor.execute(sealing.BATCH_SQL, sealing.batch_parameters(events))
 
 
 def made(writer: sealing.Writer, decision_id: UUID, **changed: Any) -> sealing.SealedEvent:
