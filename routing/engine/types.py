@@ -341,11 +341,17 @@ class Followup:
 
 
 WITHHELD = "withheld"
+_AS_THEY_ARE = frozenset({str, bool, int, type(None)})
 
 
 def plain(value: Any) -> Any:
     """A signal value or constant as JSON without floats: decimals as strings, sets as lists."""
-    if value is None or isinstance(value, (str, bool, int)):
+    kind = type(value)
+    if kind in _AS_THEY_ARE:
+        return value
+    if kind is Decimal:
+        return format(value, "f")
+    if isinstance(value, (str, int)):
         return value
     if isinstance(value, Decimal):
         return format(value, "f")

@@ -139,7 +139,7 @@ def _store(event: sealing.SealedEvent) -> None:
 
 
 def _list(made: sealing.SealedEvent, decision_id: UUID, backend: str | None, tokens: int) -> None:
-    row: Decision = projection._made(decision_id, "", orjson.loads(made.body))
+    row = Decision(**projection._made(decision_id, "", orjson.loads(made.body)))
     if backend:
         row.outcome = Decision.Outcome.SERVED
         row.input_tokens, row.output_tokens = tokens, 40
