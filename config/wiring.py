@@ -17,11 +17,15 @@ def connect() -> None:
     from audit import followers
     from config import celery  # noqa: F401  (without it a screen sends its jobs to no broker)
     from review import attention  # noqa: F401  (registers itself for the overview)
-    from routing.queries import decisions
+    from routing.queries import budgets, decisions
     from routing.services import projection
 
     followers.register(projection.follow)
-    neighbours.tell(route_slugs=decisions.route_slugs, last_used=decisions.last_used)
+    neighbours.tell(
+        route_slugs=decisions.route_slugs,
+        last_used=decisions.last_used,
+        standing_of=budgets.standing_of_key,
+    )
 
 
 def connect_gateway(gateway: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from routing.views import backends, decisions, overview, switches, system
+from routing.views import backends, budgets, decisions, overview, switches, system
 
 urlpatterns: list[URLPattern] = [
     path("", overview.overview, name="overview"),
@@ -22,5 +22,7 @@ urlpatterns: list[URLPattern] = [
     path("backends/<slug:name>/change/", backends.change, name="change-backend"),
     path("backends/<slug:name>/test/", backends.test_connection, name="test-backend"),
     path("backends/<slug:name>/state/", backends.change_state, name="backend-state"),
+    path("routes/<slug:slug>/budget/", budgets.route_budget, name="route-budget"),
+    path("settings/keys/<slug:public_id>/budget/", budgets.key_budget, name="key-budget"),
     path("settings/system/", system.system_page, name="system"),
 ]

@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import queries
+from accounts import neighbours, queries
 from accounts.forms import KeyForm, RotateForm
 from accounts.models import ApiKey
 from accounts.services import keys as services
@@ -101,6 +101,7 @@ def _key_page(
         "key": key,
         "successors": ApiKey.objects.filter(replaces=key),
         "history": queries.history_of("api_key", key.public_id),
+        "standing": neighbours.standing_of(key.public_id),
         "rotate_form": rotate_form or RotateForm(),
         "revoke_problem": revoke_problem,
         "revoke_reason": request.POST.get("reason", "") if revoke_problem else "",

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from routing.engine.document import parse_policy
 from routing.engine.types import PolicyError
 from routing.forms.documents import ImportForm
-from routing.queries import english
+from routing.queries import budgets, english
 from routing.queries import routes as queries
 from routing.queries.idle_rules import idle_rules
 from routing.services import policies
@@ -64,6 +64,7 @@ def _route_page(
         "revision": revision,
         "replicas": replicas,
         "switches": queries.engaged_switches(one),
+        "standing": budgets.standing_of_route(one.slug),
         "problem": problem,
         "typed_reason": request.POST.get("reason", ""),
     }
