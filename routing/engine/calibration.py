@@ -6,7 +6,6 @@ points in a straight line. Without one the raw value passes as it is, and is cal
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -27,7 +26,7 @@ class Calibration:
 
     def apply(self, raw: Decimal) -> Decimal:
         points = self.points
-        place = bisect_left(points, (raw, Decimal(0)))
+        place = next((i for i, (known, _) in enumerate(points) if known >= raw), len(points))
         if place == 0:
             return points[0][1]
         if place == len(points):
@@ -48,9 +47,15 @@ def calibration_of(points: Sequence[Sequence[str]], labels: int) -> Calibration:
 
 def fit(labelled: Sequence[tuple[Decimal, bool]]) -> Calibration:
     """Pool neighbours until the share of good answers rises with the raw value."""
+    # Equal raw values are one observation: nothing can rise between them.
+    seen: dict[Decimal, list[Decimal]] = {}
+    for raw, is_good in labelled:
+        one = seen.setdefault(raw, [raw, Decimal(0), Decimal(0)])
+        one[1] += is_good
+        one[2] += 1
     blocks: list[list[Decimal]] = []
-    for raw, is_good in sorted(labelled):
-        blocks.append([raw, Decimal(is_good), Decimal(1)])
+    for raw in sorted(seen):
+        blocks.append(seen[raw])
         while len(blocks) > 1 and _share(blocks[-2]) >= _share(blocks[-1]):
             last = blocks.pop()
             # A block stands at the mean of its raw values.
@@ -60,6 +65,7 @@ def fit(labelled: Sequence[tuple[Decimal, bool]]) -> Calibration:
             blocks[-1][2] = n + m
     points: dict[Decimal, Decimal] = {}
     for block in _thinned(blocks):
+        # Raw values that fall together take the higher share, which is the later one.
         points[block[0].quantize(_PLACES)] = _share(block).quantize(_PLACES)
     return Calibration(points=tuple(sorted(points.items())), labels=len(labelled))
 
