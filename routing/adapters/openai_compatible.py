@@ -9,6 +9,7 @@ import asyncio
 import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from math import isfinite
 from time import time
 from types import TracebackType
 
@@ -18,6 +19,7 @@ from routing.adapters.pool import Pool
 from routing.adapters.problems import BadAnswer, BadStatus, UpstreamProblem
 
 ANSWER_LIMIT = 8 * 1024 * 1024
+_LONGEST_WAIT_S = 86_400.0
 _ERROR_LIMIT = 16 * 1024
 _NO_HEADER = re.compile(r"[^\x20-\x7e]")
 
@@ -32,13 +34,14 @@ def _retry_after_s(value: str) -> float | None:
     if not value:
         return None
     try:
-        return max(0.0, float(value))
+        wait = float(value)
     except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time())
-    except (TypeError, ValueError, OverflowError):
-        return None
+        try:
+            wait = parsedate_to_datetime(value).timestamp() - time()
+        except (TypeError, ValueError, OverflowError):
+            return None
+    # "nan" and "inf" are numbers too, and mean nothing here.
+    return max(0.0, min(wait, _LONGEST_WAIT_S)) if isfinite(wait) else None
 
 
 class OpenAICompatible:

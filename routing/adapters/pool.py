@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections import deque
 from functools import lru_cache
@@ -11,7 +12,9 @@ from urllib.parse import quote, urlsplit
 
 from routing.adapters.connection import Clocks, Connection
 from routing.adapters.egress import AddressNotAllowed, Guard
-from routing.adapters.problems import Forbidden, TooSlow, Unreachable
+from routing.adapters.problems import Forbidden, TooSlow, Unreachable, Untrusted
+
+log = logging.getLogger(__name__)
 
 KEEP_ALIVE_S = 30.0
 _RESOLVED_FOR_S = 60.0
@@ -132,7 +135,11 @@ class Pool:
             raise TooSlow(f"{self.name} could not be reached in time") from problem
         except AddressNotAllowed as problem:
             raise Forbidden(str(problem)) from problem
-        except (OSError, ssl.SSLError, UnicodeError) as problem:
+        except ssl.SSLError as problem:
+            # Whoever answers there is not whom the registry names: a matter for security.
+            log.error("The backend %s is not trusted: %s", self.name, problem)
+            raise Untrusted(f"{self.name} cannot prove who it is") from problem
+        except (OSError, UnicodeError) as problem:
             raise Unreachable(f"{self.name} cannot be reached") from problem
 
     async def _connected(self) -> Connection:

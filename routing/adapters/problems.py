@@ -2,6 +2,7 @@
 
 UpstreamProblem
     Unreachable        no connection, or it broke before the answer began
+    Untrusted          its certificate is not that of whom we asked for; never retried
     TooSlow            one of the clocks ran out
     BadStatus          an answer, but not a good one
     BadAnswer          status 200 and not what it should be
@@ -28,6 +29,10 @@ class UpstreamProblem(Exception):
 class Unreachable(UpstreamProblem):
     kind = "connect"
     may_retry = True
+
+
+class Untrusted(UpstreamProblem):
+    kind = "tls"
 
 
 class TooSlow(UpstreamProblem):

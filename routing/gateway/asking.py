@@ -58,6 +58,7 @@ async def for_whole(x: Exchange, carrier: Carrier, first: str) -> dict[str, Any]
                 estimated_in=carrier.plan.prompt_tokens,
                 estimated_out=len(reply.body) // 4 if x.surface.speaks else 0,
             )
+            carrier.current.answered_as(answer.get("model"))
             carrier.succeeded()
             answer["model"] = carrier.plan.request.model
             return answer
@@ -142,6 +143,7 @@ async def _stream_once(
             judge.prefix(tap)
         await _commit(gateway, x, carrier)
         await x.write(b"".join(buffered))
+    attempt.answered_as(getattr(events, "model", ""))
     carrier.succeeded()
     text = "".join(events.text).encode()
     await gateway.recorder.durable(ends.completed(gateway, x, carrier, text, {}))

@@ -44,6 +44,12 @@ class Attempt:
     confidence: dict[str, Any] | None = None
     # Of the trace, where there is one.
     span_id: str = ""
+    # The model that the backend says it used, where that is not the one it was asked for.
+    other_model: str = ""
+
+    def answered_as(self, model: object) -> None:
+        if isinstance(model, str) and model and model != self.backend.upstream_model:
+            self.other_model = model[:128]
 
     def cost_usd(self) -> Decimal:
         if self.usage is None:
@@ -75,6 +81,8 @@ class Attempt:
         }
         if self.verdict:
             made["verdict"] = self.verdict
+        if self.other_model:
+            made["other_model"] = self.other_model
         if self.confidence is not None:
             made["confidence"] = self.confidence
         return made

@@ -90,6 +90,9 @@ class Carrier:
         """Check the hop again, see that it is recorded where it must be, and start its clock."""
         plan = self.plan
         backend = plan.snapshot.backends[name]
+        if backend.boundary == "public":
+            # Waited for before the check: what ends meanwhile must not be sent any more.
+            await self.recorder.durable(self.made)
         live = self.replica.snapshot or plan.snapshot
         # The newest sign-offs and switches count, not those of the moment of deciding.
         facts = live.backends[name].facts if name in live.backends else None
@@ -107,8 +110,6 @@ class Carrier:
         )
         if why:
             raise Blocked(str(why))
-        if backend.boundary == "public":
-            await self.recorder.durable(self.made)
         left = self.left_s
         if left <= _RESERVE_S:
             raise TooSlow("The deadline has passed.")

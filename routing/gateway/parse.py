@@ -5,6 +5,7 @@ What passes is the only thing that is forwarded: the body is written again from 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,6 +17,7 @@ import orjson
 from routing.gateway.errors import ApiError
 from routing.gateway.exchange import ClientGone
 
+BODY_S = 20.0
 MAX_DEPTH = 64
 MAX_MESSAGES = 2000
 CHAT_PATH = "/chat/completions"
@@ -28,6 +30,16 @@ def invalid(message: str, param: str | None = None) -> ApiError:
 
 async def read_body(receive: Callable[[], Awaitable[Any]], *, limit: int) -> bytes:
     """Collect the body and stop at ``limit`` bytes with 413, whatever Content-Length says."""
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await _collected(receive, limit)
+    except TimeoutError:
+        raise ApiError(
+            "request_timeout", f"The request body did not arrive within {BODY_S:.0f} seconds."
+        ) from None
+
+
+async def _collected(receive: Callable[[], Awaitable[Any]], limit: int) -> bytes:
     message = await receive()
     if message["type"] == "http.disconnect":
         raise ClientGone

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import LiteralString
@@ -20,6 +21,7 @@ import psycopg
 
 from audit import payloads, sealing
 from routing.gateway.errors import ApiError
+from routing.gateway.watch import break_off
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,11 @@ CAPACITY = 4096
 BATCH = 256
 LINGER_S = 0.002
 COMMIT_TIMEOUT_S = 2.0
+GIVE_UP_S = 8.0
+
+# Only these say that the event is wrong. A full disk, a lost right or a server that has become
+# read-only says nothing about it: it is written when that is over.
+_EVENTS_OWN_FAULT = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.RaiseException)
 
 Row = tuple[LiteralString, Mapping[str, object]]
 
@@ -69,6 +76,7 @@ class Recorder:
         # Told from outside that the database may be gone: nothing is decided until it is known.
         self._is_suspect = False
         self._is_stopping = False
+        self._began = 0.0
         self.batches = 0
         self.written = 0
         self.failures = 0
@@ -155,6 +163,7 @@ class Recorder:
     async def _write_watched(self, batch: Sequence[Ticket]) -> None:
         """Write a batch; an empty one only asks whether the database is there."""
         loop = asyncio.get_running_loop()
+        self._began = monotonic()
         self._timer = loop.call_later(COMMIT_TIMEOUT_S, self._release_waiters)
         await self._write_until_done(batch)
         self._timer.cancel()
@@ -164,6 +173,11 @@ class Recorder:
         now = monotonic()
         # A database that hangs breaks no connection: until it answers, no more is decided.
         self._is_suspect = True
+        if now - self._began > GIVE_UP_S and self._connection is not None:
+            # Nothing more will come of this connection; another one is asked the same again.
+            self._began = now
+            with suppress(OSError, psycopg.Error):
+                break_off(self._connection)
         for ticket in self._queue:
             if ticket.done is not None and now - ticket.put_at >= COMMIT_TIMEOUT_S:
                 self._settle(ticket, RecordUnavailable())
@@ -202,24 +216,27 @@ class Recorder:
         while True:
             try:
                 await self._write(batch)
-            except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as problem:
+            except _EVENTS_OWN_FAULT as problem:
+                if len(batch) > 1:
+                    # One event that the database refuses must not take its neighbours with it.
+                    for ticket in batch:
+                        await self._write_until_done([ticket])
+                elif batch:
+                    self.failures += 1
+                    log.exception("The database refused an event.")
+                    error = RecordUnavailable().with_traceback(problem.__traceback__)
+                    self._settle(batch[0], error)
+                return
+            except Exception as problem:
+                # Whatever it is: nothing is given up, and nobody writes in this task's place.
                 if not self._is_failing:
-                    log.error("Recording stopped: %s", problem)
+                    is_known = isinstance(problem, (psycopg.Error, OSError))
+                    log.error("Recording stopped: %s", problem, exc_info=not is_known)
                 self._is_failing = True
                 self.failures += 1
                 await self._drop_connection()
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 1.0)
-            except psycopg.Error as problem:
-                if len(batch) > 1:
-                    # One event that the database refuses must not take its neighbours with it.
-                    for ticket in batch:
-                        await self._write_until_done([ticket])
-                    return
-                self.failures += 1
-                log.exception("The database refused an event.")
-                self._settle(batch[0], RecordUnavailable().with_traceback(problem.__traceback__))
-                return
             else:
                 if self._is_failing:
                     log.info("Recording goes on.")

@@ -37,6 +37,7 @@ class ChatStream:
         self.has_finished = False
         self.is_done = False
         self.usage: dict[str, Any] | None = None
+        self.model = ""
         self.text: list[str] = []
         self.events = 0
 
@@ -88,6 +89,8 @@ class ChatStream:
             raise BadAnswer("The backend sent an event that is not an object.")
         if chunk.get("error"):
             raise BadAnswer("The backend sent an error inside its stream.")
+        if isinstance(model := chunk.get("model"), str):
+            self.model = model
         choices = chunk.get("choices")
         if not isinstance(choices, list):
             raise BadAnswer("The backend sent an event without choices.")

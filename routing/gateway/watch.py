@@ -97,6 +97,12 @@ class Watch:
                 self._on_hold(notice.payload)
 
 
+def break_off(connection: psycopg.AsyncConnection) -> None:
+    """End a connection under whoever waits on it: they get an error, as if the line were cut."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as line:
+        line.shutdown(socket.SHUT_RDWR)
+
+
 async def in_time(
     connection: psycopg.AsyncConnection, work: Awaitable[T], *, timeout_s: float = ANSWER_S
 ) -> T:
@@ -107,8 +113,7 @@ async def in_time(
     task: asyncio.Future[Any] = asyncio.ensure_future(work)
     done, _ = await asyncio.wait({task}, timeout=timeout_s)
     if not done:
-        with socket.socket(fileno=os.dup(connection.fileno())) as line:
-            line.shutdown(socket.SHUT_RDWR)
+        break_off(connection)
         await asyncio.wait({task}, timeout=timeout_s)
         if not task.cancelled() and task.done():
             task.exception()

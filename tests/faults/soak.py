@@ -1,0 +1,484 @@
+"""A seeded random mix of faults under load, and afterwards the books compared: ``./soak MINUTES``.
+
+The clients keep a ledger of their own, written through to disk line by line. At the end it is laid
+beside the audit trail: I1 every byte that a client saw has exactly one decision; I2 every decision
+has exactly one end; I3 nothing went to a public backend unrecorded or while public traffic was
+stopped; I6 no word of a prompt is in the trail or in a log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+
+from tests.faults.backend import Visit
+from tests.faults.plant import GatewayProcess, Plant, eventually, question
+from tests.faults.proxy import (
+    Fault,
+    Line,
+    cut,
+    drip,
+    endless,
+    honest,
+    instead,
+    late,
+    rewrite,
+    silence,
+    status,
+)
+from tests.faults.proxy import refuse as reset
+from tests.faults.world import LIMITS, policy
+
+SWITCH_S = 5.0
+DEADLINE_S = LIMITS["deadline_ms"] / 1000
+MOST_GROWTH_KB = 40_000
+
+
+class Ledger:
+    """The clients' own book: a line a request, on disk before the next is asked."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("ab")
+        self._lock = threading.Lock()
+
+    def note(self, request_id: str, decision: str, code: int, *, whole: bool) -> None:
+        line = f"{request_id} {decision or '-'} {code} {'whole' if whole else 'part'}\n"
+        with self._lock:
+            self._file.write(line.encode())
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def read(self) -> list[tuple[str, str, int, bool]]:
+        rows = (line.split() for line in self.path.read_text().splitlines())
+        return [(name, found, int(code), how == "whole") for name, found, code, how in rows]
+
+
+@dataclass(slots=True, kw_only=True)
+class Clients:
+    """Threads that ask whichever gateway, whole or streamed, and sometimes leave early."""
+
+    targets: list[GatewayProcess]
+    ledger: Ledger
+    seed: int
+    canary: str
+    workers: int = 6
+    is_over: bool = False
+    running: list[Any] = field(default_factory=list)
+
+    def begin(self) -> None:
+        pool = ThreadPoolExecutor(self.workers)
+        self.running = [pool.submit(self._work, number) for number in range(self.workers)]
+
+    def end(self) -> None:
+        self.is_over = True
+        for one in self.running:
+            one.result(60)
+
+    def _work(self, worker: int) -> None:
+        chance = random.Random(f"{self.seed}-{worker}")
+        number = 0
+        while not self.is_over:
+            number += 1
+            target = chance.choice(self.targets)
+            self._ask(target, f"soak-{self.seed}-{worker}-{number}", chance)
+            time.sleep(chance.random() * 0.03)
+
+    def _ask(self, target: GatewayProcess, request_id: str, chance: random.Random) -> None:
+        stream, leaves = chance.random() < 0.5, chance.random() < 0.1
+        route = "away" if chance.random() < 0.4 else "near"
+        decision, code, text, is_whole = "", 0, "", False
+        headers = {"authorization": f"Bearer {target.key}", "x-request-id": request_id}
+        with (
+            suppress(httpx.HTTPError),
+            httpx.stream(
+                "POST",
+                f"{target.url}/v1/chat/completions",
+                json=question(route, stream=stream, text=f"{self.canary} Where is {request_id}?"),
+                headers=headers,
+                timeout=httpx.Timeout(15, connect=2),
+            ) as answer,
+        ):
+            code = answer.status_code
+            decision = answer.headers.get("x-signalbox-decision-id", "")
+            for piece in answer.iter_text():
+                text += piece
+                if leaves:
+                    break
+            is_whole = not leaves and (not stream or text.endswith("[DONE]\n\n") or code != 200)
+        self.ledger.note(request_id, decision, code, whole=is_whole)
+
+
+class Witness:
+    """At the public backend: was this request's decision committed when it arrived here?"""
+
+    def __init__(self, plant: Plant) -> None:
+        self._plant = plant
+        self._pool = ThreadPoolExecutor(4)
+        self.unrecorded: list[str] = []
+        self.looked = 0
+        self.is_over = False
+        plant.backends["cloud"].on_visit = lambda visit: (
+            self._pool.submit(self._look, visit) and None
+        )
+
+    def _look(self, visit: Visit) -> None:
+        while True:
+            try:
+                found = self._plant.kinds(request_id=visit.request_id)
+                break
+            except psycopg.Error:
+                # It is down: what it had committed, it still has when it is back.
+                if self.is_over:
+                    return
+                time.sleep(0.2)
+        self.looked += 1
+        if "decision.made" not in found:
+            self.unrecorded.append(visit.request_id)
+
+    def end(self) -> None:
+        self._pool.shutdown(wait=True)
+
+
+UPSTREAM: dict[str, Fault] = {
+    "late": late(0.5),
+    "slow loris": drip(0.5, after=200),
+    "silence": silence,
+    "reset": reset,
+    "cut by reset": cut(420, how="reset"),
+    "cut by close": cut(420, how="close"),
+    "half-open": cut(420, how="hang"),
+    "429": status(429, retry_after="1"),
+    "500": status(500),
+    "503": status(503),
+    "redirect": status(307, more="location: http://169.254.169.254/\r\n"),
+    "garbage": instead(b"\x00garbage\r\n\r\n"),
+    "no finish": rewrite(lambda whole: whole.replace(b'"finish_reason": "stop"', b'"x": 1')),
+    "wrong length": rewrite(lambda whole: whole.replace(b"content-length: ", b"content-length: 9")),
+    "error in stream": instead(
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+        b'data: {"error":{"message":"busy"}}\n\n'
+    ),
+    "without end": endless(b"x" * 65536, limit=1 << 26),
+}
+
+
+class Soak:
+    def __init__(self, folder: Path, *, seconds: float, seed: int) -> None:
+        self.seconds = seconds
+        self.seed = seed
+        self.chance = random.Random(seed)
+        self.plant = Plant(folder / "var")
+        self.ledger = Ledger(folder / "ledger.txt")
+        self.counts: Counter[str] = Counter()
+        self.stopped: list[tuple[float, float]] = []
+        self.problems: list[str] = []
+        self.canary = f"canary{seed}x"
+
+    def run(self) -> int:
+        try:
+            self.plant.start()
+            self._start()
+            self._break_things()
+            self._heal()
+            return self._compare()
+        finally:
+            self.plant.stop()
+
+    def _start(self) -> None:
+        plant = self.plant
+        self.lines: list[Line] = [plant.line(), plant.line()]
+        self.steady = plant.gateway("steady")
+        self.victims = [
+            plant.gateway(name, line=line)
+            for name, line in zip(("one", "two"), self.lines, strict=True)
+        ]
+        self.witness = Witness(plant)
+        self.clients = Clients(
+            targets=[self.steady, *self.victims],
+            ledger=self.ledger,
+            seed=self.seed,
+            canary=self.canary,
+        )
+        self.clients.begin()
+        time.sleep(min(10.0, self.seconds * 0.2))
+        self.pss_before = self.steady.pss_kb()
+
+    def _break_things(self) -> None:
+        acts: list[tuple[int, Callable[[], None]]] = [
+            (8, self._spoil_upstream),
+            (2, self._kill_gateway),
+            (1, self._stop_gateway),
+            (1, self._kill_postgres),
+            (1, self._restart_postgres),
+            (1, self._freeze_postgres),
+            (3, self._cut_line),
+            (3, self._hold_line),
+            (1, self._kill_sequencer),
+            (2, self._stop_public),
+            (1, self._activate),
+        ]
+        # Each once, in an order of the seed's; then by weight until the time is over.
+        first = [act for _, act in acts]
+        self.chance.shuffle(first)
+        ends = time.monotonic() + self.seconds
+        while time.monotonic() < ends:
+            act = (
+                first.pop()
+                if first
+                else self.chance.choices([a for _, a in acts], [weight for weight, _ in acts])[0]
+            )
+            act()
+            time.sleep(self.chance.uniform(0.2, 1.2))
+
+    def _spoil_upstream(self) -> None:
+        name = self.chance.choice(list(UPSTREAM))
+        backend = self.chance.choice(["near", "cloud"])
+        self.counts[f"upstream: {name}"] += 1
+        self.plant.proxies[backend].faults = [UPSTREAM[name]]
+        time.sleep(self.chance.uniform(0.3, 1.0))
+        self.plant.proxies[backend].faults = [honest]
+
+    def _again(self, gateway: GatewayProcess) -> None:
+        gateway.ended(30)
+        self.plant.family.start(gateway.child)
+
+    def _kill_gateway(self) -> None:
+        victim = self.chance.choice(self.victims)
+        self.counts["gateway killed"] += 1
+        victim.kill()
+        self._again(victim)
+
+    def _stop_gateway(self) -> None:
+        victim = self.chance.choice(self.victims)
+        self.counts["gateway stopped"] += 1
+        victim.kill(signal.SIGTERM)
+        self._again(victim)
+
+    def _kill_postgres(self) -> None:
+        self.counts["PostgreSQL killed"] += 1
+        self.plant.kill_postgres()
+        self.plant.start_postgres()
+
+    def _restart_postgres(self) -> None:
+        self.counts["PostgreSQL restarted"] += 1
+        self.plant.stop_postgres()
+        time.sleep(self.chance.uniform(0, 1))
+        self.plant.start_postgres()
+
+    def _freeze_postgres(self) -> None:
+        self.counts["PostgreSQL frozen"] += 1
+        self.plant.freeze_postgres(frozen=True)
+        time.sleep(self.chance.uniform(0.5, 4))
+        self.plant.freeze_postgres(frozen=False)
+
+    def _cut_line(self) -> None:
+        self.counts["database line cut"] += 1
+        self.plant.background.soon(self.chance.choice(self.lines).cut)
+
+    def _hold_line(self) -> None:
+        way = self.chance.choice(["up", "down"])
+        self.counts[f"database line held {way}"] += 1
+        line = self.chance.choice(self.lines)
+        self.plant.background.soon(line.hold, way)
+        time.sleep(self.chance.uniform(0.2, 3))
+        if self.chance.random() < 0.5:
+            self.plant.background.soon(line.cut)
+        self.plant.background.soon(line.release)
+
+    def _kill_sequencer(self) -> None:
+        self.counts["sequencer killed"] += 1
+        process = self.plant.sequencer.process
+        assert process is not None
+        process.kill()
+        process.wait(10)
+        self.plant.family.start(self.plant.sequencer)
+
+    def _stop_public(self) -> None:
+        self.counts["public traffic stopped"] += 1
+        self.plant.world("stop_public", True)
+        began = time.time()
+        time.sleep(SWITCH_S + 1)
+        self.stopped.append((began + SWITCH_S, time.time()))
+        self.plant.world("stop_public", False)
+
+    def _activate(self) -> None:
+        self.counts["policy activated"] += 1
+        deadline = 6000 - sum(self.counts.values())
+        document = policy(
+            "near", target="near", then="spare", limits={**LIMITS, "deadline_ms": deadline}
+        )
+        self.plant.world("activate", {"slug": "near", "document": document})
+
+    def _heal(self) -> None:
+        """Everything well again, the load over, every queue written, every decision ended."""
+        for gateway in (self.steady, *self.victims):
+            eventually(gateway.ready, 40, f"{gateway.name} ready")
+        time.sleep(2)
+        self.clients.end()
+        self.pss_after = self.steady.pss_kb()
+        for gateway in (self.steady, *self.victims):
+            eventually(lambda g=gateway: _is_drained(g), 30, f"{gateway.name} written")
+        self.witness.is_over = True
+        self.witness.end()
+
+    def _open_decisions(self) -> int:
+        [(number,)] = self.plant.rows(
+            "SELECT count(*) FROM audit.event m WHERE kind = 'decision.made' AND NOT EXISTS "
+            "(SELECT FROM audit.event e WHERE e.decision_id = m.decision_id "
+            "AND e.kind <> 'decision.made')"
+        )
+        return int(number)
+
+    def _compare(self) -> int:
+        def all_ended() -> bool:
+            self.plant.world("reap", 60)
+            return self._open_decisions() == 0
+
+        with suppress(TimeoutError):
+            eventually(all_ended, 60, "an end for every decision")
+        rows = self.ledger.read()
+        lost, unrecorded = self._against_ledger(rows)
+        duplicated, late_ends = self._against_itself()
+        leaks = self._leaks()
+        checked = self._checked()
+        growth = self.pss_after - self.pss_before
+        during = [
+            v.request_id
+            for v in self.plant.backends["cloud"].visits
+            if any(a <= v.at <= b for a, b in self.stopped)
+        ]
+        results: list[tuple[str, Any, bool]] = [
+            ("lost: answered whole, without decision and end (I1, I2)", len(lost), not lost),
+            ("unrecorded: a byte was seen, no decision (I1)", len(unrecorded), not unrecorded),
+            ("duplicated: two decisions or two ends (I1, I2)", len(duplicated), not duplicated),
+            ("decisions without an end (I2)", open_ := self._open_decisions(), open_ == 0),
+            ("ends later than deadline and grace (I2)", late_ends, late_ends == 0),
+            (
+                "sent to the public backend unrecorded (I3)",
+                len(self.witness.unrecorded),
+                not self.witness.unrecorded,
+            ),
+            ("sent to it while public traffic was stopped (I3)", len(during), not during),
+            ("prompt text in trail or logs (I6)", len(leaks), not leaks),
+            ("audit_fsck", "ok" if checked else "FAILED", checked),
+            ("memory growth of the steady gateway, kB PSS", growth, growth < MOST_GROWTH_KB),
+        ]
+        self._print(rows, results)
+        return 0 if all(good for _, _, good in results) else 1
+
+    def _against_ledger(
+        self, rows: list[tuple[str, str, int, bool]]
+    ) -> tuple[list[str], list[str]]:
+        found: dict[str, list[str]] = dict(
+            self.plant.rows(
+                "SELECT request_id, array_agg(kind) FROM audit.event "
+                "WHERE request_id LIKE 'soak-%%' GROUP BY request_id"
+            )
+        )
+        lost = [
+            name
+            for name, _, code, whole in rows
+            if code == 200
+            and whole
+            and not (
+                "decision.made" in found.get(name, ())
+                and {"decision.completed", "decision.safe_default"} & set(found.get(name, ()))
+            )
+        ]
+        unrecorded = [
+            name
+            for name, _, code, _ in rows
+            if code == 200 and "decision.made" not in found.get(name, ())
+        ]
+        return lost, unrecorded
+
+    def _against_itself(self) -> tuple[list[str], int]:
+        doubled = self.plant.rows(
+            "SELECT request_id FROM audit.event WHERE request_id LIKE 'soak-%%' "
+            "GROUP BY request_id HAVING count(*) FILTER (WHERE kind = 'decision.made') > 1 "
+            "OR count(*) FILTER (WHERE kind <> 'decision.made') > 1"
+        )
+        [(late_ends,)] = self.plant.rows(
+            "SELECT count(*) FROM audit.event m JOIN audit.event e USING (decision_id) "
+            "WHERE m.kind = 'decision.made' AND e.kind NOT IN "
+            "('decision.made', 'decision.outcome_unknown') "
+            "AND e.at - m.at > make_interval(secs => %s)",
+            DEADLINE_S + 4,
+        )
+        return [name for (name,) in doubled], int(late_ends)
+
+    def _leaks(self) -> list[str]:
+        found = [
+            name
+            for (name,) in self.plant.rows(
+                "SELECT id::text FROM audit.event WHERE position(%s::bytea in body) > 0",
+                self.canary.encode(),
+            )
+        ]
+        for log in self.plant.places.logs.iterdir():
+            if self.canary in log.read_text(errors="replace"):
+                found.append(log.name)
+        return found
+
+    def _checked(self) -> bool:
+        with suppress(TimeoutError):
+            return bool(eventually(lambda: self.plant.fsck().returncode == 0, 60, "fsck"))
+        sys.stdout.write(self.plant.fsck().stdout)
+        return False
+
+    def _print(self, rows: list[Any], results: list[tuple[str, Any, bool]]) -> None:
+        codes = Counter(code for _, _, code, _ in rows)
+        say = sys.stdout.write
+        say(f"\nsoak: {self.seconds:.0f} s of faults, seed {self.seed}\n")
+        say(f"  requests {len(rows)}: ")
+        say(", ".join(f"{code or 'no answer'} {n}" for code, n in sorted(codes.items())) + "\n")
+        say(f"  visits at the public backend, each looked up: {self.witness.looked}\n")
+        say("  faults: " + ", ".join(f"{n} {c}" for n, c in sorted(self.counts.items())) + "\n\n")
+        for words, value, good in results:
+            say(f"  {'ok    ' if good else 'FAILED'} {value!s:>8}  {words}\n")
+        sys.stdout.flush()
+
+
+def _is_drained(gateway: GatewayProcess) -> bool:
+    # The one in flight is this question itself.
+    text = httpx.get(f"{gateway.url}/metrics", timeout=3).text
+    return "\nsignalbox_record_queue 0.0" in text and "\nsignalbox_in_flight 1.0" in text
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="./soak", description=__doc__)
+    parser.add_argument("minutes", type=float, help="how long faults are made")
+    parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
+    parser.add_argument("--keep", action="store_true", help="leave logs and ledger where they are")
+    chosen = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="signalbox-soak-"))
+    folder.chmod(0o711)
+    try:
+        return Soak(folder, seconds=chosen.minutes * 60, seed=chosen.seed).run()
+    finally:
+        if chosen.keep:
+            sys.stdout.write(f"  kept in {folder}\n")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
