@@ -91,6 +91,15 @@ class GatewayProcess:
                 return int(line.split()[1])
         return 0
 
+    def gauge(self, name: str) -> float:
+        """The worst that its workers say: the lowest value of a gauge of /metrics."""
+        text = httpx.get(f"{self.url}/metrics", timeout=3).text
+        return min(
+            float(line.rpartition(" ")[2])
+            for line in text.splitlines()
+            if line.startswith((f"signalbox_{name}{{", f"signalbox_{name} "))
+        )
+
     def log(self) -> str:
         return self.child.log.read_text(errors="replace")
 

@@ -223,7 +223,6 @@ class Soak:
 
     def _break_things(self) -> None:
         acts: list[tuple[int, Callable[[], None]]] = [
-            (8, self._spoil_upstream),
             (2, self._kill_gateway),
             (1, self._stop_gateway),
             (1, self._kill_postgres),
@@ -239,6 +238,9 @@ class Soak:
         first = [act for _, act in acts]
         self.chance.shuffle(first)
         ends = time.monotonic() + self.seconds
+        # What backends do wrong goes on all the time, beside what happens to the processes.
+        spoiling = threading.Thread(target=self._spoil_upstream, args=(ends,))
+        spoiling.start()
         while time.monotonic() < ends:
             act = (
                 first.pop()
@@ -247,14 +249,18 @@ class Soak:
             )
             act()
             time.sleep(self.chance.uniform(0.2, 1.2))
+        spoiling.join()
 
-    def _spoil_upstream(self) -> None:
-        name = self.chance.choice(list(UPSTREAM))
-        backend = self.chance.choice(["near", "cloud"])
-        self.counts[f"upstream: {name}"] += 1
-        self.plant.proxies[backend].faults = [UPSTREAM[name]]
-        time.sleep(self.chance.uniform(0.3, 1.0))
-        self.plant.proxies[backend].faults = [honest]
+    def _spoil_upstream(self, ends: float) -> None:
+        chance = random.Random(f"{self.seed}-upstream")
+        while time.monotonic() < ends:
+            name = chance.choice(list(UPSTREAM))
+            backend = chance.choice(["near", "cloud"])
+            self.counts[f"upstream: {name}"] += 1
+            self.plant.proxies[backend].faults = [UPSTREAM[name]]
+            time.sleep(chance.uniform(0.3, 1.5))
+            self.plant.proxies[backend].faults = [honest]
+            time.sleep(chance.uniform(0.2, 2.0))
 
     def _again(self, gateway: GatewayProcess) -> None:
         gateway.ended(30)
@@ -335,7 +341,9 @@ class Soak:
         self.clients.end()
         self.pss_after = self.steady.pss_kb()
         for gateway in (self.steady, *self.victims):
-            eventually(lambda g=gateway: _is_drained(g), 30, f"{gateway.name} written")
+            eventually(
+                lambda g=gateway: g.gauge("record_queue") == 0, 30, f"{gateway.name} written"
+            )
         self.witness.is_over = True
         self.witness.end()
 
@@ -455,11 +463,6 @@ class Soak:
         for words, value, good in results:
             say(f"  {'ok    ' if good else 'FAILED'} {value!s:>8}  {words}\n")
         sys.stdout.flush()
-
-
-def _is_drained(gateway: GatewayProcess) -> bool:
-    text = httpx.get(f"{gateway.url}/metrics", timeout=3).text
-    return "\nsignalbox_record_queue 0.0" in text
 
 
 def main() -> int:

@@ -95,7 +95,7 @@ def test_a_bad_document_never_replaces_a_good_one_and_is_told(plant: Plant) -> N
             lambda: plant.rows("SELECT refused FROM routing_replica WHERE refused <> ''"), 5
         )
         assert "does not compile" in told[0][0]
-        assert "signalbox_snapshot_refused 1.0" in httpx.get(f"{alone.url}/metrics").text
+        assert alone.gauge("snapshot_refused") == 1
         assert "is refused, the previous one serves" in alone.log()
     finally:
         plant.as_superuser(*mend)
