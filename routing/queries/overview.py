@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from django.db.models import Sum
 from django.utils import timezone
 
 from audit.models import Event
-from routing.engine.types import CAUSES
-from routing.models import Backend, KillSwitch, PolicyVersion, Route
+from audit.queries import last_acts
+from routing.models import Backend, Budget, KillSwitch, PolicyVersion, Route, Spend
 from routing.models.traffic import Speed as Speeds
 from routing.queries.backends import Speed, health_of, latest_probes, speed_of_all
 from routing.queries.traffic import Distribution, begins, counted, floor, speeds
@@ -23,7 +24,7 @@ from screens.charts import LineChart, Part, Point, Series, StackedBar, line_char
 Measure = Speeds.Measure
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(hours=24)
-ESCALATIONS: Final = tuple(cause for cause in CAUSES if cause.endswith("escalated"))
+ESCALATED: Final = "uncertain_escalated"
 SLOTS: Final = 24
 MARKED: Final = (
     "policy.activated",
@@ -48,6 +49,7 @@ class Figures:
     failed: int = 0
     aborted: int = 0
     escalated: int = 0
+    public: int = 0
     p50_ms: float | None = None
     p95_ms: float | None = None
     overhead_p50_us: float | None = None
@@ -81,7 +83,8 @@ def _summed(
         refused=count(outcome=("refused", "blocked")),
         failed=count(outcome=("failed", "outcome_unknown")),
         aborted=count(outcome=("aborted",)),
-        escalated=count(cause=ESCALATIONS),
+        escalated=count(cause=(ESCALATED,)),
+        public=count(outcome=("served",), boundary=("public",)),
         p50_ms=total_ms.quantile(0.5),
         p95_ms=total_ms.quantile(0.95),
         overhead_p50_us=overhead.quantile(0.5),
@@ -92,7 +95,7 @@ def _summed(
     )
 
 
-_BY: Final = ("outcome", "tier", "action", "cause")
+_BY: Final = ("outcome", "tier", "action", "cause", "boundary")
 _NOTHING: Final = Distribution({})
 
 
@@ -159,6 +162,7 @@ class Period:
     before: Figures
     compared: Sequence[Compared]
     split: StackedBar
+    split_before: StackedBar
 
 
 def _compared(code: str, now: Figures, before: Figures) -> list[Compared]:
@@ -177,6 +181,8 @@ def _compared(code: str, now: Figures, before: Figures) -> list[Compared]:
         one("Requests", "total", ""),
         one("Small model", "slm", "&tier=slm&outcome=served"),
         one("Larger model", "llm", "&tier=llm&outcome=served"),
+        one("Sent to a public backend", "public", "&boundary=public&outcome=served"),
+        one("Escalated", "escalated", f"&cause={ESCALATED}"),
         one("Held for a person", "held", "&action=hold"),
         one("Refused", "refused", "&outcome=refused_or_blocked"),
         one("Failed", "failed", "&outcome=failed_or_unknown", "bad"),
@@ -207,7 +213,57 @@ def _period(code: str, words: str, length: timedelta, now: datetime) -> Period:
         before=before,
         compared=_compared(code, current, before),
         split=_split(current),
+        split_before=_split(before),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budgeted:
+    """One route's limit of today or of the month in US dollars, and what is used of it."""
+
+    route: str
+    period: str
+    limit: Decimal
+    used: Decimal
+
+    @property
+    def percent(self) -> int:
+        return int(self.used * 100 / self.limit) if self.limit else 100
+
+    @property
+    def words(self) -> str:
+        return f"{self.percent} % used"
+
+    @property
+    def tone(self) -> str:
+        return "bad" if self.percent >= 100 else "warn" if self.percent >= 80 else "neutral"
+
+
+def budgets_of_routes(now: datetime) -> list[Budgeted]:
+    """Routes with a budget in money, the fullest first."""
+    today = now.astimezone(UTC).date()
+    used: dict[tuple[str, str], Decimal] = {}
+    spent = (
+        Spend.objects.filter(day__gte=today.replace(day=1), day__lte=today)
+        .values("route", "day")
+        .annotate(sum=Sum("usd"))
+    )
+    for row in spent:
+        for period in ("month", *(["day"] if row["day"] == today else [])):
+            key = (row["route"], period)
+            used[key] = used.get(key, Decimal(0)) + row["sum"]
+    found = [
+        Budgeted(
+            route=budget.target,
+            period=period,
+            limit=limit,
+            used=used.get((budget.target, period), Decimal(0)),
+        )
+        for budget in Budget.objects.filter(scope=Budget.Scope.ROUTE)
+        for period in ("day", "month")
+        if (limit := getattr(budget, f"usd_{period}")) is not None
+    ]
+    return sorted(found, key=lambda one: (-one.percent, one.route))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,6 +349,7 @@ class Now:
     as_of: datetime
     periods: Sequence[Period]
     money: Money
+    budgets: Sequence[Budgeted]
     policies: Sequence[ActivePolicy]
     health: Sequence[HealthRow]
     public_switch: KillSwitch | None
@@ -306,9 +363,7 @@ def now_page(user: Any) -> Now:
     recent: Sequence[Event] = ()
     if may(user, "audit.view"):
         # Requests have their own list; ten of them would hide what people did.
-        recent = list(
-            Event.objects.exclude(kind__startswith="decision.").order_by("-at", "-id")[:10]
-        )
+        recent = last_acts(10)
     return Now(
         as_of=now,
         periods=(
@@ -316,6 +371,7 @@ def now_page(user: Any) -> Now:
             _period("24h", "Last 24 hours", DAY, now),
         ),
         money=money(figures(midnight, now + HOUR), [item.route for item in policies]),
+        budgets=budgets_of_routes(now),
         policies=policies,
         health=health_strip(),
         public_switch=KillSwitch.objects.filter(scope="public", released_at__isnull=True).first(),

@@ -6,6 +6,7 @@ that screens read (Traffic, Speed) move with the rows, by triggers of the list.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -33,6 +34,8 @@ _OUTCOMES = {
     "decision.blocked": "blocked",
     "decision.outcome_unknown": "outcome_unknown",
 }
+
+_LATER = {"fallback": "fallback_error", "escalation": "uncertain_escalated"}
 
 _NEXT = """
     SELECT l.seq, e.kind, e.at, e.decision_id, e.request_id,
@@ -101,7 +104,19 @@ def _ended(kind: str, at: datetime, body: dict[str, Any]) -> dict[str, Any]:
         # Where a fallback or a hold served it, the last backend is the one that counts.
         if details.get(name):
             changes[name] = details[name]
+    if cause := _cause(details.get("attempts") or ()):
+        changes["cause"] = cause
     return changes
+
+
+def _cause(attempts: Sequence[Mapping[str, Any]]) -> str:
+    """Why the last backend was called, where it was not the one that was decided on."""
+    carried = [one for one in attempts if one.get("kind") in ("first", "retry", *_LATER)]
+    kind = carried[-1]["kind"] if carried else ""
+    if kind == "fallback":
+        before = [one.get("problem") for one in carried[:-1]]
+        return "fallback_timeout" if before[-1:] == ["timeout"] else "fallback_error"
+    return _LATER.get(kind, "")
 
 
 # Statements of one parameter: their text, and so their plan, is the same for every batch, and a row
@@ -146,12 +161,12 @@ _ENDS = """
         baseline_cost_usd = e.baseline_cost_usd, overhead_us = e.overhead_us,
         first_token_ms = e.first_token_ms, total_ms = e.total_ms, error_code = e.error_code,
         backend = coalesce(e.backend, d.backend), tier = coalesce(e.tier, d.tier),
-        boundary = coalesce(e.boundary, d.boundary)
+        boundary = coalesce(e.boundary, d.boundary), cause = coalesce(e.cause, d.cause)
     FROM json_to_recordset(%s::json) AS e(
         id uuid, outcome text, finished_at timestamptz, attempts smallint, input_tokens int,
         output_tokens int, usage_source text, cost_usd numeric, baseline_cost_usd numeric,
         overhead_us int, first_token_ms int, total_ms int, error_code text, backend text,
-        tier text, boundary text)
+        tier text, boundary text, cause text)
     WHERE d.id = e.id
 """
 

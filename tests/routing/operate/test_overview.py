@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from audit.ids import uuid7
 from review.services import cases
-from routing.models import BackendProbe, Decision, Hold, PolicyVersion
+from routing.models import BackendProbe, Budget, Decision, Hold, PolicyVersion, Spend
 from routing.queries import overview as queries
 from screens import attention
 
@@ -32,7 +32,8 @@ def test_each_figure_is_compared_with_the_period_before(as_person: As, listed: M
         listed(at=now - timedelta(minutes=minutes))
     listed(at=now - timedelta(minutes=6), outcome="failed")
     hour = as_person("ada").get("/").context["now"].periods[0]
-    total, slm, _, _, _, failed = hour.compared
+    figures = {figure.label: figure for figure in hour.compared}
+    total, slm, failed = (figures[name] for name in ("Requests", "Small model", "Failed"))
     assert (total.value, total.before, total.change) == (3, 1, "up from 1")
     assert slm.share == pytest.approx(2 / 3)
     assert (failed.value, failed.tone) == (1, "bad")
@@ -46,6 +47,35 @@ def test_a_figure_leads_to_the_list_with_the_same_number(as_person: As, listed: 
     for figure in browser.get("/").context["now"].periods[0].compared:
         page = browser.get("/decisions/" + figure.query).context["page"]
         assert len(page.decisions) == figure.value, figure.label
+
+
+def test_public_backends_and_escalations_are_counted_apart(as_person: As, listed: Make) -> None:
+    listed(boundary="public", tier="llm")
+    listed(cause="uncertain_escalated", tier="llm")
+    listed()
+    hour = as_person("ada").get("/").context["now"].periods[0]
+    found = {figure.label: figure.value for figure in hour.compared}
+    assert (found["Sent to a public backend"], found["Escalated"]) == (1, 1)
+
+
+def test_where_requests_went_stands_above_the_day_before(as_person: As, listed: Make) -> None:
+    listed(at=timezone.now() - timedelta(hours=30), outcome="refused")
+    listed()
+    day = as_person("ada").get("/").context["now"].periods[1]
+    assert [part.count for part in day.split.segments][:1] == [1]
+    assert {part.label: part.count for part in day.split_before.segments}["Refused"] == 1
+
+
+def test_cost_is_set_against_each_budget_in_money(as_person: As, active_version: Any) -> None:
+    today = timezone.now().date()
+    Budget.objects.create(scope="route", target="support-triage", usd_day=10, usd_month=100)
+    for client, usd in (("AbCd1234", 6), ("Other123", 3)):
+        Spend.objects.create(client_id=client, route="support-triage", day=today, usd=usd)
+    answer = as_person("ada").get("/")
+    day, month = answer.context["now"].budgets
+    assert (day.period, day.percent, day.tone) == ("day", 90, "warn")
+    assert (month.period, month.percent, month.tone) == ("month", 9, "neutral")
+    assert b"90 % used" in answer.content
 
 
 def test_saving_is_told_in_words_with_its_price_list(

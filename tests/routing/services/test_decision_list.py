@@ -130,6 +130,44 @@ def test_an_end_that_comes_in_a_later_round_finds_its_line(
     assert Decision.objects.get(pk=decision_id).outcome == "served"
 
 
+@pytest.mark.parametrize(
+    ("attempts", "cause"),
+    [
+        ([("first", None), ("fallback", None)], "fallback_error"),
+        ([("first", "timeout"), ("fallback", None)], "fallback_timeout"),
+        ([("first", None), ("retry", None)], "rule_match"),
+        ([("first", None), ("agreement", None), ("escalation", None)], "uncertain_escalated"),
+        ([("first", None), ("agreement", None)], "rule_match"),
+    ],
+)
+def test_list_says_why_the_last_backend_was_called(
+    writer: sealing.Writer,
+    sequencer_connection: psycopg.Connection,
+    attempts: list[tuple[str, str | None]],
+    cause: str,
+) -> None:
+    in_two_rounds, in_one = uuid7(), uuid7()
+    tried = [{"kind": kind, "problem": problem} for kind, problem in attempts]
+    for decision_id in (in_two_rounds, in_one):
+        store(made(writer, decision_id))
+        if decision_id == in_two_rounds:
+            sequence_once(sequencer_connection)
+            catch_up()
+        store(
+            writer.seal(
+                "decision.completed",
+                actor=SYSTEM("router"),
+                object=("route", "support"),
+                decision_id=decision_id,
+                details={**ENDED, "attempts": tried},
+            )
+        )
+    sequence_once(sequencer_connection)
+    catch_up()
+    found = Decision.objects.filter(pk__in=[in_two_rounds, in_one]).values_list("cause", flat=True)
+    assert set(found) == {cause}
+
+
 def test_following_twice_changes_nothing(
     writer: sealing.Writer, sequencer_connection: psycopg.Connection
 ) -> None:
