@@ -5,6 +5,7 @@ from routing.models.classifiers import Classifier, ClassifierProof, ClassifierTr
 from routing.models.decisions import Decision, Hold, Projection
 from routing.models.documents import DataFlowIssue
 from routing.models.examples import SavedExample
+from routing.models.filters import SavedFilter
 from routing.models.policies import PolicyApproval, PolicyVersion
 from routing.models.replicas import KillSwitch, Replica, SnapshotRevision
 from routing.models.responses import StoredResponse
@@ -30,6 +31,7 @@ __all__ = [
     "Replica",
     "Route",
     "SavedExample",
+    "SavedFilter",
     "SignOff",
     "SnapshotRevision",
     "Span",

@@ -6,21 +6,23 @@ import csv
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from audit import payloads
 from audit.actors import Actor
 from audit.ids import first_id
-from routing.models import Decision, PolicyVersion
+from routing.models import Decision, PolicyVersion, SavedFilter
 from routing.queries import decisions as queries
 from routing.queries.decision import DecisionPage, decision_page
+from routing.services import filters as services
 from routing.services.replay import Replay, replay
 from screens import preferences
 from screens.access import may, needs
-from screens.errors import Invalid, NotFound
-from screens.pages import render_screen
+from screens.answers import status_of
+from screens.errors import Conflict, DomainError, Invalid, NotFound
+from screens.pages import redirect_303, render_screen
 
 STOP_POLLING = 286
 
@@ -28,7 +30,15 @@ STOP_POLLING = 286
 @require_GET
 @needs("routing.view")
 def decision_list(request: HttpRequest) -> HttpResponse:
-    filters = queries.Filters.of(request.GET)
+    return _list(request, queries.Filters.of(request.GET))
+
+
+def _list(
+    request: HttpRequest,
+    filters: queries.Filters,
+    *,
+    problem: DomainError | None = None,
+) -> HttpResponse:
     page = queries.page(filters, request.GET.get("before", ""))
     choices = queries.choices()
     context = {
@@ -42,8 +52,33 @@ def decision_list(request: HttpRequest) -> HttpResponse:
         # An empty list is not counted from the beginning of time every five seconds.
         "after": page.newest or first_id(timezone.now()),
         "now": timezone.now(),
+        "saved": SavedFilter.objects.filter(person_id=request.user.pk),
+        "problem": problem,
     }
-    return render_screen(request, "routing/decisions.html", context, partial="list")
+    status = status_of(problem) if problem else 200
+    return render_screen(request, "routing/decisions.html", context, partial="list", status=status)
+
+
+@require_POST
+@needs("routing.view")
+def save_filter(request: HttpRequest) -> HttpResponse:
+    filters = queries.Filters.of(QueryDict(request.POST.get("query", "").removeprefix("?")))
+    try:
+        saved = services.save_filter(
+            name=request.POST.get("name", ""), filters=filters, by=request.user
+        )
+    except (Invalid, Conflict) as problem:
+        return _list(request, filters, problem=problem)
+    answer = redirect_303(request, "decisions", f"Kept as {saved.name}.")
+    answer["Location"] += filters.query()
+    return answer
+
+
+@require_POST
+@needs("routing.view")
+def remove_filter(request: HttpRequest, pk: int) -> HttpResponse:
+    name = services.remove_filter(pk=pk, by=request.user)
+    return redirect_303(request, "decisions", f"Removed the filter {name}.")
 
 
 @require_GET

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,6 +14,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from audit.models import Event
 from routing.models import Decision
 from routing.queries import decisions as queries
 
@@ -172,3 +174,43 @@ def test_a_full_page_takes_few_queries(
     browser = as_person("ada")
     with django_assert_max_num_queries(14):
         browser.get("/decisions/")
+
+
+# saved filters
+
+
+def test_view_is_kept_under_a_name_and_found_again(as_person: As, listed: Make) -> None:
+    listed(outcome="failed")
+    browser = as_person("ada")
+    answer = browser.post(
+        "/decisions/filters/", {"name": "Broken", "query": "?outcome=failed&before=x"}, follow=True
+    )
+    assert answer.redirect_chain[-1] == ("/decisions/?outcome=failed", 303)
+    (saved,) = answer.context["saved"]
+    assert (saved.name, saved.query) == ("Broken", "?outcome=failed")
+    assert len(browser.get("/decisions/" + saved.query).context["page"].decisions) == 1
+    assert Event.objects.filter(kind="filter.saved", object_id="Broken", actor="ada").exists()
+
+
+def test_saved_filters_are_ones_own(as_person: As) -> None:
+    as_person("ada").post("/decisions/filters/", {"name": "Mine", "query": "?tier=slm"})
+    other = as_person("olivia")
+    assert list(other.get("/decisions/").context["saved"]) == []
+    (saved,) = as_person("ada").get("/decisions/").context["saved"]
+    assert other.post(f"/decisions/filters/{saved.pk}/remove/").status_code == 404
+    assert as_person("ada").post(f"/decisions/filters/{saved.pk}/remove/").status_code == 303
+    assert list(as_person("ada").get("/decisions/").context["saved"]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "status"),
+    [("", "?tier=slm", 422), ("All", "", 422), ("Taken", "?tier=llm", 409)],
+)
+def test_filter_that_cannot_be_kept_says_why(
+    as_person: As, name: str, query: str, status: int
+) -> None:
+    browser = as_person("ada")
+    browser.post("/decisions/filters/", {"name": "Taken", "query": "?tier=slm"})
+    answer = browser.post("/decisions/filters/", {"name": name, "query": query})
+    assert answer.status_code == status
+    assert answer.context["problem"].message in html.unescape(answer.content.decode())
