@@ -83,6 +83,7 @@ class Detached(Exchange):
     def __init__(self, x: Exchange, scribe: Scribe, plan: Plan) -> None:
         self.__dict__.update(x.__dict__)
         self.facts = list(x.facts)
+        self._send = _to_nobody
         self.has_started = False
         self._scribe = scribe
         self._plan = plan
@@ -118,8 +119,9 @@ class Detached(Exchange):
     async def begin(self, status: int, extra: Any) -> None:
         self.has_started = True
 
-    async def _send(self, message: Any) -> None:
-        """There is nobody to send to."""
+
+async def _to_nobody(message: Any) -> None:
+    """The connection has had its answer, and may serve another request by now."""
 
 
 async def start(gateway: Gateway, x: Exchange, carrier: Carrier, work: Work) -> None:

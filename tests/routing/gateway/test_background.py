@@ -12,7 +12,7 @@ import pytest
 from django.utils import timezone
 
 from tests.faults.upstream import Upstream, answer, completion, silence
-from tests.routing.gateway.conftest import START, Live
+from tests.routing.gateway.conftest import KEY, START, Live
 from tests.routing.gateway.test_held import answer as answer_hold
 from tests.routing.gateway.test_held import hold_all, in_database
 
@@ -35,12 +35,16 @@ async def ended(live: Live, response: dict[str, Any]) -> dict[str, Any]:
             await asyncio.sleep(0.05)
 
 
-async def test_it_is_answered_at_once_and_completed_later(start: START) -> None:
+async def test_it_is_answered_at_once_and_completed_later(
+    start: START, caplog: pytest.LogCaptureFixture
+) -> None:
     live = await start(small=Upstream(), large=Upstream())
 
     got = await begin(live, metadata={"case": "7"}, instructions="Be brief.")
     done = await ended(live, got.json())
+    await asyncio.gather(*live.gateway.background.values())
 
+    assert [one for one in caplog.records if one.levelname == "ERROR"] == []
     assert (got.status_code, got.json()["status"]) == (200, "in_progress")
     assert got.headers["location"] == f"/v1/responses/{got.json()['id']}"
     assert done["status"] == "completed"
@@ -49,6 +53,25 @@ async def test_it_is_answered_at_once_and_completed_later(start: START) -> None:
     assert done["usage"]["total_tokens"] == 11
     [end] = await live.ends(got)
     assert end["kind"] == "decision.completed"
+
+
+async def test_nothing_is_sent_on_the_connection_that_has_had_its_answer(start: START) -> None:
+    live = await start(small=Upstream(), large=Upstream())
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        body = b'{"model": "support", "input": "Where is it?", "background": true}'
+        return {"type": "http.request", "body": body}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    headers = [(b"authorization", f"Bearer {KEY}".encode())]
+    scope = {"type": "http", "method": "POST", "path": "/v1/responses", "headers": headers}
+    await live.gateway(scope, receive, send)
+    await asyncio.gather(*live.gateway.background.values())
+
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
 
 
 async def test_a_failure_is_a_failed_response_with_its_code(start: START) -> None:
