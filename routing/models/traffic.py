@@ -47,7 +47,10 @@ class Traffic(models.Model):
 
 
 class Speed(models.Model):
-    """How long the requests of a slot took, as counts of 82 classes a quarter of an octave wide."""
+    """How long the requests of a slot took, as counts of 82 classes a quarter of an octave wide.
+
+    `*` stands for all routes, or for all routes and backends.
+    """
 
     class Measure(models.TextChoices):
         TOTAL = "total_ms", "to the end of the answer"

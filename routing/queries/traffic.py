@@ -216,6 +216,10 @@ def speeds(
         head, grouped = "date_bin(%s, slot, 'epoch') AS slot, " + head, "1, " + head
         values.append(every)
     where = "".join(f" AND {name} = %s" for name in only or {})
+    # Sums stand under '*'; where a route is asked for, its backends are added up here.
+    wanted = {*by, *(only or {})}
+    where += " AND route <> '*'" if "route" in wanted else " AND route = '*'"
+    where += " AND backend <> '*'" if wanted else " AND backend = '*'"
     found: dict[tuple[Any, ...], dict[int, int]] = {}
     text = _SPEEDS.format(head=head, slots=slots, only=where, names=grouped)
     for row in _rows(

@@ -109,6 +109,18 @@ def test_speeds_are_those_of_the_list_after_any_writing() -> None:
     }
 
 
+def test_speeds_over_all_are_the_sum_of_each() -> None:
+    some_decisions()
+    since = NOW - timedelta(days=4)
+    (everything,) = speeds("overhead_us", since, NOW).values()
+    for by in (("route",), ("backend",), ("route", "backend")):
+        parts = speeds("overhead_us", since, NOW, by=by)
+        assert sum(one.n for one in parts.values()) == everything.n
+        assert "*" not in {name for key in parts for name in key}
+    small = speeds("overhead_us", since, NOW, only={"backend": "small"})[()]
+    assert small == speeds("overhead_us", since, NOW, by=("backend",))[("small",)]
+
+
 def test_counting_again_gives_the_same_counts() -> None:
     some_decisions()
     before = [of_the_counts(span) for span in Span]
