@@ -118,6 +118,17 @@ async def test_an_uncertain_answer_goes_to_the_larger_model_and_is_paid_for(star
     assert "confidence 0.2000" in details["doubt"]["sentence"]
 
 
+async def test_the_metrics_count_who_answered_not_who_was_asked_first(start: START) -> None:
+    live = await started(start, escalation(), Upstream(said("Hm", 0.2)), Upstream())
+
+    await live.ask()
+
+    counted = (await live.client.get("/metrics")).text
+    [line] = [one for one in counted.splitlines() if one.startswith("signalbox_decisions_total{")]
+    for label in ('backend="large"', 'cause="uncertain_escalated"', 'tier="llm"'):
+        assert label in line
+
+
 async def test_a_backend_that_reports_nothing_counts_as_uncertain(start: START) -> None:
     live = await started(start, escalation(), Upstream(said("Sure")), Upstream())
 
