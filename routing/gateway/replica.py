@@ -44,6 +44,7 @@ T = TypeVar("T")
 START_S = 5.0
 BUDGETS_S = 1.0
 BUILD_S = 10.0
+TELL_S = 2.0
 KEEP_EVERY_S = 30.0
 MAX_AGE_S = 3600.0
 
@@ -350,7 +351,7 @@ class Replica:
 
     async def _told(self, say: Callable[[], None]) -> None:
         try:
-            async with asyncio.timeout(START_S):
+            async with asyncio.timeout(TELL_S):
                 await in_thread(say)
         except (DatabaseProblem, OSError) as problem:
             log.warning("The database was not told what runs here: %s", problem)

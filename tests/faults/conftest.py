@@ -7,9 +7,12 @@ from contextlib import suppress
 
 import pytest
 
-from tests.faults.plant import Plant
-from tests.faults.proxy import honest
+from tests.faults.clients import Clients
+from tests.faults.plant import GatewayProcess, Plant
+from tests.faults.proxy import Line, honest
 from tests.routing.gateway.conftest import start  # noqa: F401  (a fixture of these tests too)
+
+RECORDER = b"signalbox-gateway"
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +43,23 @@ def plant(session_plant: Plant) -> Iterator[Plant]:
     with suppress(ValueError):
         session_plant.family.stop(children)
     session_plant.gateways.clear()
+
+
+@pytest.fixture
+def line(plant: Plant) -> Line:
+    """The recorder's own wire to PostgreSQL; the snapshot's goes beside it."""
+    return plant.line(only=RECORDER)
+
+
+@pytest.fixture
+def gateway(plant: Plant, line: Line) -> GatewayProcess:
+    made = plant.gateway("breakable", line=line)
+    for _ in range(4):
+        # The statements are prepared from here on: one request, one piece of an answer.
+        assert made.ask("near").status_code == 200
+    return made
+
+
+@pytest.fixture
+def clients(gateway: GatewayProcess) -> Clients:
+    return Clients(gateway)

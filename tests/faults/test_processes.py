@@ -8,85 +8,18 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
 
-from tests.faults.plant import GatewayProcess, Plant, eventually, question
+from tests.faults.clients import ABORTED, COMPLETED, MADE, UNKNOWN, Clients, visits
+from tests.faults.plant import GatewayProcess, Plant, eventually
 from tests.faults.proxy import Line
 from tests.faults.world import policy
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.xdist_group("faults")]
-
-MADE, COMPLETED = "decision.made", "decision.completed"
-UNKNOWN, ABORTED = "decision.outcome_unknown", "decision.aborted"
-RECORDER = b"signalbox-gateway"
-
-
-class Clients:
-    """Requests in the background; what each saw, whatever became of its connection."""
-
-    def __init__(self, gateway: GatewayProcess) -> None:
-        self.gateway = gateway
-        self.pool = ThreadPoolExecutor(64)
-
-    def ask(self, request_id: str, route: str = "near") -> Future[tuple[int, str]]:
-        return self.pool.submit(self._ask, request_id, route, False, lambda text: False)
-
-    def stream(
-        self, request_id: str, leave_when: Callable[[str], bool] = lambda text: False
-    ) -> Future[tuple[int, str]]:
-        return self.pool.submit(self._ask, request_id, "near", True, leave_when)
-
-    def _ask(
-        self, request_id: str, route: str, stream: bool, leave_when: Callable[[str], bool]
-    ) -> tuple[int, str]:
-        status, text = 0, ""
-        headers = {"authorization": f"Bearer {self.gateway.key}", "x-request-id": request_id}
-        try:
-            with httpx.stream(
-                "POST",
-                f"{self.gateway.url}/v1/chat/completions",
-                json=question(route, stream=stream),
-                headers=headers,
-                timeout=20,
-            ) as answer:
-                status = answer.status_code
-                for piece in answer.iter_text():
-                    text += piece
-                    if leave_when(text):
-                        break
-        except httpx.HTTPError:
-            pass
-        return status, text
-
-
-@pytest.fixture
-def line(plant: Plant) -> Line:
-    """The recorder's own wire to PostgreSQL; the snapshot's goes beside it."""
-    return plant.line(only=RECORDER)
-
-
-@pytest.fixture
-def gateway(plant: Plant, line: Line) -> GatewayProcess:
-    made = plant.gateway("breakable", line=line)
-    for _ in range(4):
-        # The statements are prepared from here on: one request, one piece of an answer.
-        assert made.ask("near").status_code == 200
-    return made
-
-
-@pytest.fixture
-def clients(gateway: GatewayProcess) -> Clients:
-    return Clients(gateway)
-
-
-def visits(plant: Plant, request_id: str) -> int:
-    return sum(backend.sent(request_id) for backend in plant.backends.values())
 
 
 def test_f1_killed_before_the_decision_is_recorded_nothing_has_happened(
@@ -186,166 +119,6 @@ def test_f6_killed_with_a_full_batch_what_was_answered_is_there_and_the_rest_at_
     assert all(counts[name] == {MADE: 1, COMPLETED: 1} for name in answered)
     assert all(number == 1 for count in counts.values() for number in count.values())
     assert len(answered) < 104
-
-
-class Load:
-    """Clients that ask without pause, and their ledger: request id and the last status seen."""
-
-    def __init__(self, gateway: GatewayProcess, workers: int = 6) -> None:
-        self.gateway = gateway
-        self.seen: dict[str, int] = {}
-        self.is_over = False
-        self._pool = ThreadPoolExecutor(workers)
-        self._running = [self._pool.submit(self._work, number) for number in range(workers)]
-
-    def _work(self, worker: int) -> None:
-        number = 0
-        while not self.is_over:
-            number += 1
-            request_id = f"load-{id(self):x}-{worker}-{number}"
-            try:
-                answer = self.gateway.ask("near", **{"x-request-id": request_id})
-                self.seen[request_id] = answer.status_code
-            except httpx.HTTPError:
-                self.seen[request_id] = 0
-            time.sleep(0.01)
-
-    def end(self) -> Counter[int]:
-        self.is_over = True
-        for one in self._running:
-            one.result(40)
-        return Counter(self.seen.values())
-
-    def lost(self, plant: Plant) -> list[str]:
-        """Answered requests without exactly one decision and one completion."""
-        answered = [name for name, status in self.seen.items() if status == 200]
-        found = plant.rows(
-            "SELECT request_id, array_agg(kind ORDER BY kind) FROM audit.event "
-            "WHERE request_id = ANY(%s) GROUP BY request_id",
-            answered,
-        )
-        kinds = dict(found)
-        return [name for name in answered if kinds.get(name) != [COMPLETED, MADE]]
-
-
-def test_f7_postgres_killed_again_and_again_loses_nothing_that_was_answered(
-    plant: Plant,
-) -> None:
-    alone = plant.gateway("steady")
-    load = Load(alone)
-    for _ in range(3):
-        time.sleep(1)
-        plant.kill_postgres()
-        plant.start_postgres()
-        began = time.monotonic()
-        eventually(lambda: alone.ask().status_code == 200, 10, "service")
-        assert time.monotonic() - began < 10
-    statuses = load.end()
-
-    assert set(statuses) <= {200, 503}
-    assert statuses[200] > 10
-    assert load.lost(plant) == []
-    checked = eventually(lambda: _sound(plant), 60, "fsck")
-    assert "ok" in checked
-
-
-def _sound(plant: Plant) -> str:
-    done = plant.fsck()
-    return done.stdout if done.returncode == 0 else ""
-
-
-def test_f8_a_restart_of_postgres_under_load_is_503_with_retry_after_and_never_500(
-    plant: Plant,
-) -> None:
-    alone = plant.gateway("steady")
-    load = Load(alone)
-    time.sleep(1)
-    plant.stop_postgres()
-    gap = alone.ask()
-    plant.start_postgres()
-    eventually(lambda: alone.ask().status_code == 200, 10, "service")
-    statuses = load.end()
-
-    assert (gap.status_code, gap.json()["error"]["code"]) == (503, "audit_unavailable")
-    assert int(gap.headers["retry-after"]) >= 1
-    assert set(statuses) <= {200, 503}
-    assert load.lost(plant) == []
-
-
-@pytest.mark.parametrize("how", ["refused", "hanging", "no connections left"])
-def test_f9_a_database_that_takes_nothing_is_503_and_no_backend_is_called(
-    plant: Plant, how: str
-) -> None:
-    whole = plant.line()
-    alone = plant.gateway("cut-off", line=whole)
-    assert alone.ask().status_code == 200
-    if how == "hanging":
-        plant.background.soon(whole.hold, "up")
-    elif how == "refused":
-        whole.is_open = False
-        plant.background.soon(whole.cut)
-    else:
-        plant.as_superuser("ALTER ROLE signalbox_app CONNECTION LIMIT 0")
-        plant.background.soon(whole.cut)
-    try:
-        eventually(lambda: alone.gauge("can_record") == 0, 10)
-        called = sum(proxy.requests for proxy in plant.proxies.values())
-        answers = [alone.ask(route) for route in ("near", "away", "near")]
-    finally:
-        plant.as_superuser("ALTER ROLE signalbox_app CONNECTION LIMIT -1")
-        whole.is_open = True
-        plant.background.soon(whole.release)
-
-    assert {a.json()["error"]["code"] for a in answers} == {"audit_unavailable"}
-    assert sum(proxy.requests for proxy in plant.proxies.values()) == called
-    eventually(lambda: alone.ask().status_code == 200, 15)
-
-
-def test_f10_without_room_nothing_is_decided_and_with_room_it_goes_on_without_a_gap(
-    plant: Plant, gateway: GatewayProcess
-) -> None:
-    """What a full disk does to an INSERT: PostgreSQL's own error, raised by a trigger."""
-    full = (
-        "CREATE OR REPLACE FUNCTION public.no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        "RAISE EXCEPTION 'could not extend file: No space left on device' "
-        "USING ERRCODE = 'disk_full'; END $$",
-        "CREATE TRIGGER no_room BEFORE INSERT ON audit.pending FOR EACH STATEMENT "
-        "EXECUTE FUNCTION public.no_room()",
-    )
-    plant.as_superuser(*full)
-    try:
-        refused = gateway.ask("away", **{"x-request-id": "f10"})
-        asked = plant.proxies["near"].requests
-        second = gateway.ask("near", **{"x-request-id": "f10-second"})
-        assert plant.proxies["near"].requests == asked
-    finally:
-        plant.as_superuser("DROP TRIGGER no_room ON audit.pending")
-
-    assert {refused.status_code, second.status_code} == {503}
-    assert visits(plant, "f10") == 0
-    eventually(lambda: gateway.ask().status_code == 200, 10)
-    # Its decision was never sent anywhere, and is written with its end once there is room.
-    ends = eventually(
-        lambda: len(plant.kinds(request_id="f10")) == 2 and plant.kinds(request_id="f10")
-    )
-    assert ends == [MADE, "decision.failed"]
-    assert eventually(lambda: _sound(plant), 60, plant.fsck().stdout)
-
-
-def test_f11_a_commit_whose_reply_is_lost_is_stored_once(
-    plant: Plant, line: Line, clients: Clients
-) -> None:
-    plant.background.soon(line.hold, "down")
-    waiting = clients.ask("f11", "away")
-    eventually(lambda: plant.kinds(request_id="f11") == [MADE], 2)
-
-    plant.background.soon(line.cut)
-    plant.background.soon(line.release)
-
-    status, _ = waiting.result(20)
-    assert status == 200
-    assert plant.kinds(request_id="f11") == [MADE, COMPLETED]
-    assert visits(plant, "f11") == 1
 
 
 def test_f12_a_client_that_leaves_before_the_first_byte_ends_the_backends_work(

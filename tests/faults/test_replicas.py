@@ -157,6 +157,16 @@ def test_its_port_serves_the_live_api_and_nothing_else(plant: Plant) -> None:
     assert httpx.get(f"{alone.url}/health/live", timeout=5).status_code == 200
 
 
+def test_the_screens_alone_serve_no_live_api_and_are_no_replica(plant: Plant) -> None:
+    screens = plant.gateway("screens", SIGNALBOX_ROLE="web")
+    replicas = {name for (name,) in plant.rows("SELECT name FROM routing_replica")}
+
+    assert screens.ready() == {"status": "ready"}
+    assert httpx.get(f"{screens.url}/", timeout=20).status_code == 302
+    assert screens.ask().status_code in {302, 403, 404}
+    assert not any(name.endswith(f"-{screens.pid}") for name in replicas)
+
+
 def test_without_a_broker_everything_is_routed_and_recorded(plant: Plant) -> None:
     """F36: nobody listens at the plant's BROKER_URL."""
     alone = plant.gateway("one")
