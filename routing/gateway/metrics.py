@@ -31,6 +31,7 @@ class Metrics:
         # Finding a child by its labels costs more than counting with it, so found ones are kept.
         self._ended: dict[tuple[str, ...], tuple[Counter, Histogram, Histogram]] = {}
         self._tried: dict[tuple[str, ...], tuple[Counter, Histogram]] = {}
+        self._used: dict[tuple[str, str], tuple[Counter, Counter, Counter]] = {}
         self._classified: dict[str, Histogram] = {}
         self._define_requests()
         self._define_attempts()
@@ -170,9 +171,16 @@ class Metrics:
         found[0].inc()
         found[1].observe(attempt.total_s)
         if attempt.usage is not None:
-            self._tokens.labels(route, name, "input").inc(attempt.usage.input_tokens)
-            self._tokens.labels(route, name, "output").inc(attempt.usage.output_tokens)
-            self._cost.labels(route, name).inc(float(attempt.cost_usd()))
+            used = self._used.get((route, name))
+            if used is None:
+                used = self._used[route, name] = (
+                    self._tokens.labels(route, name, "input"),
+                    self._tokens.labels(route, name, "output"),
+                    self._cost.labels(route, name),
+                )
+            used[0].inc(attempt.usage.input_tokens)
+            used[1].inc(attempt.usage.output_tokens)
+            used[2].inc(float(attempt.cost_usd()))
 
     def refused(self, code: str) -> None:
         self._refused.labels(code).inc()
