@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -185,6 +187,12 @@ class Live:
             return [bytes(body) for (body,) in await rows.fetchall()]
 
 
+async def _threads_ended() -> None:
+    """Threads beside the loop hold connections, and a database in use cannot be dropped."""
+    await asyncio.get_running_loop().shutdown_default_executor()
+    gc.collect()
+
+
 @pytest.fixture
 async def start(django_db_setup: None, tmp_path: Path) -> AsyncIterator[START]:
     """``await start(small=Upstream(...), large=Upstream(...))`` gives a Live."""
@@ -208,6 +216,7 @@ async def start(django_db_setup: None, tmp_path: Path) -> AsyncIterator[START]:
                 snapshot_document(ports, **(changed or {})), keep=False
             )
             gateway.recorder.start()
+            stack.push_async_callback(_threads_ended)
             stack.push_async_callback(gateway.stop)
             return Live(gateway, dsn)
 
