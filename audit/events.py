@@ -187,6 +187,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "log.checkpoint_anchored": Kind(
         "The checkpoint of {details.size} entries was stored outside", "log"
     ),
+    "log.event_withheld": Kind(
+        "The event {details.kind} of {object} came too late or could not be stored", "log"
+    ),
     "log.key_created": Kind("The signing key {object.id} was created", "log"),
 }
 

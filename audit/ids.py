@@ -15,15 +15,17 @@ _RANDOM_62: Final = (1 << 62) - 1
 TERMINAL_VERSION: Final = 8
 
 
-def uuid7(at_us: int | None = None) -> UUID:
+def uuid7(at_us: int | None = None, *, tail: bytes | None = None) -> UUID:
     """A UUIDv7 of a moment in microseconds since 1970 (default: now), 62 random bits.
+
+    With ``tail`` (a hash) the last bits are its first, so that the same thing gets the same id.
 
     The 12 bits after the version hold the fraction of the millisecond, so that ids of one process
     sort by time within it.
     """
     moment = time.time_ns() // 1000 if at_us is None else at_us
     ms, us = divmod(moment, 1000)
-    random = int.from_bytes(os.urandom(8), "big") & _RANDOM_62
+    random = int.from_bytes(tail[:8] if tail else os.urandom(8), "big") & _RANDOM_62
     return UUID(int=ms << 80 | _VERSION_7 | (us * 4096 // 1000) << 64 | _VARIANT | random)
 
 

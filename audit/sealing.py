@@ -59,6 +59,7 @@ WITH stored AS (
 )
 SELECT id FROM stored
 """
+WITHHELD: Final = "log.event_withheld"
 STORED_SQL: Final = "SELECT id, leaf FROM audit.event WHERE id = ANY(%s)"
 
 
@@ -268,6 +269,31 @@ def _refuse_floats(value: object) -> None:
         raise UnfitValue("an entry holds no floats: give a Decimal or a string")
     elif isinstance(value, Mapping):
         _refuse_floats(dict(value))
+
+
+def withheld(event: SealedEvent, why: str) -> SealedEvent:
+    """What takes the writer's number of an event that cannot be stored: ``late`` or ``refused``.
+
+    Its id follows from the event, so that writing it twice stores it once. The lost entry's leaf
+    stays: whoever kept the entry can show what it was.
+    """
+    body = orjson.loads(event.body)
+    writer = body["writer"]
+    identity = uuid7(int(event.at.timestamp() * 1_000_000), tail=event.leaf)
+    return seal_event(
+        WITHHELD,
+        origin=body["log"],
+        writer=(writer["id"], writer["n"]),
+        actor=Actor("system", "recorder", "recorder"),
+        thing=("decision", str(event.decision_id)) if event.decision_id else ("log", body["log"]),
+        event_id=identity,
+        decision_id=event.decision_id,
+        extra={"details": {"kind": event.kind, "why": why, "leaf": event.leaf.hex()}},
+        corr={"request_id": body["corr"]["request_id"]},
+        result="failed",
+        reason="",
+        at=event.at,
+    )
 
 
 def batch_parameters(events: Sequence[SealedEvent]) -> tuple[bytes, Json]:

@@ -226,6 +226,10 @@ class Recorder:
                     log.exception("The database refused an event.")
                     error = RecordUnavailable().with_traceback(problem.__traceback__)
                     self._settle(batch[0], error)
+                    if all(event.kind == sealing.WITHHELD for event in batch[0].events):
+                        return
+                    batch = [_instead(batch[0].events, "refused")]
+                    continue
                 return
             except Exception as problem:
                 # Whatever it is: nothing is given up, and nobody writes in this task's place.
@@ -289,8 +293,16 @@ class Recorder:
         cursor = await connection.execute(sealing.STORED_SQL, ([event.id for event in missing],))
         leaves = {event_id: bytes(leaf) for event_id, leaf in await cursor.fetchall()}
         for ticket in batch:
-            late = [e.id for e in ticket.events if leaves.get(e.id, e.leaf) != e.leaf]
+            late = [e for e in ticket.events if leaves.get(e.id, e.leaf) != e.leaf]
             if late:
                 # Nothing may be answered whose end is recorded otherwise.
-                log.error("An event came after another end of its decision: %s", late)
+                names = [str(event.id) for event in late]
+                log.error("An event came after another end of its decision: %s", names)
                 self._settle(ticket, RecordUnavailable())
+                instead = _instead(late, "late").events
+                await connection.execute(sealing.BATCH_SQL, sealing.batch_parameters(instead))
+
+
+def _instead(events: Sequence[sealing.SealedEvent], why: str) -> Ticket:
+    """Uses the numbers of what cannot be stored, so that no reader takes them for removed."""
+    return Ticket([sealing.withheld(event, why) for event in events])

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
+import orjson
 import psycopg
 import pytest
 
@@ -61,6 +62,13 @@ async def stored(dsn: str, decision_id: UUID) -> list[str]:
             "SELECT kind FROM audit.event WHERE decision_id = %s ORDER BY at", (decision_id,)
         )
         return [kind for (kind,) in await rows.fetchall()]
+
+
+async def numbers(dsn: str, writer: sealing.Writer) -> list[int]:
+    async with await psycopg.AsyncConnection.connect(dsn) as connection:
+        rows = await connection.execute("SELECT body FROM audit.event")
+        found = [orjson.loads(bytes(body))["writer"] for (body,) in await rows.fetchall()]
+        return sorted(one["n"] for one in found if one["id"] == writer.id)
 
 
 async def test_an_awaited_ticket_is_in_the_database(
@@ -121,7 +129,16 @@ async def test_a_second_end_is_not_stored_and_its_request_is_not_answered(
     with pytest.raises(RecordUnavailable):
         await recorder.durable(recorder.put(late))
 
-    assert await stored(dsn, decision_id) == ["decision.made", "decision.completed"]
+    kinds = ["decision.made", "decision.completed", "log.event_withheld"]
+    assert await stored(dsn, decision_id) == kinds
+    assert await numbers(dsn, writer) == [1, 2, 3]
+
+
+def test_what_stands_instead_of_an_event_is_the_same_each_time() -> None:
+    event = made(sealing.Writer("test.example/log", name="test"), uuid7())
+
+    assert sealing.withheld(event, "late") == sealing.withheld(event, "late")
+    assert sealing.withheld(event, "late").id != event.id
 
 
 async def test_an_event_that_is_sent_again_after_a_lost_reply_counts_as_stored(
@@ -164,7 +181,9 @@ async def test_an_event_that_the_database_refuses_does_not_take_its_neighbours_w
     assert isinstance(results[0], RecordUnavailable)
     assert results[1] is None
     assert await stored(dsn, good) == ["decision.made"]
-    assert await stored(dsn, bad) == []
+    # Its number is used all the same, or an auditor would take it for removed.
+    assert await stored(dsn, bad) == ["log.event_withheld"]
+    assert await numbers(dsn, writer) == [1, 2]
 
 
 async def test_a_broken_connection_is_replaced_and_nothing_is_written_twice(
