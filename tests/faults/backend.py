@@ -66,6 +66,8 @@ class Backend:
             listed = b'{"object":"list","data":[{"id":"theirs","object":"model"}]}'
             writer.write(head(200, length=len(listed)) + listed)
             return
+        # Read before the visit is told: whoever waits for it may then change the pace.
+        pace_s = self.pace_s
         found = _REQUEST_ID.search(asked)
         visit = Visit(
             request_id=found[1].decode() if found else "",
@@ -74,7 +76,8 @@ class Backend:
         )
         self.visits.append(visit)
         self.on_visit(visit)
-        speaking = asyncio.ensure_future(self._speak(writer, stream=bool(body.get("stream"))))
+        stream = bool(body.get("stream"))
+        speaking = asyncio.ensure_future(self._speak(writer, stream=stream, pace_s=pace_s))
         leaving = asyncio.ensure_future(reader.read(1))
         await asyncio.wait({speaking, leaving}, return_when=asyncio.FIRST_COMPLETED)
         is_done = speaking.done()
@@ -84,17 +87,16 @@ class Backend:
         if not is_done or writer.is_closing():
             raise ConnectionError("the caller left")
 
-    async def _speak(self, writer: asyncio.StreamWriter, *, stream: bool) -> None:
+    async def _speak(self, writer: asyncio.StreamWriter, *, stream: bool, pace_s: float) -> None:
         if self.hangs:
             await asyncio.sleep(120)
         if not stream:
-            await asyncio.sleep(self.pace_s)
+            await asyncio.sleep(pace_s)
             answer = completion("".join(WORDS))
             writer.write(head(200, length=len(answer)) + answer)
             await writer.drain()
             return
         writer.write(head(200, length=None, kind="text/event-stream"))
-        pace_s = self.pace_s
         for word in WORDS:
             writer.write(event(word))
             await writer.drain()
