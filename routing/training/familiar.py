@@ -51,6 +51,7 @@ def flags(sample: Sample, seed: int) -> dict[str, Any]:
     )
     least_share, most_distance = _limits(share, distance, already)
     means, rows = _shape(built)
+    alarms = already | (share < least_share) | (distance > most_distance)
     return {
         "languages": languages,
         "most_words": max(100, int(_LONGER * max(map(len, sample.words)))),
@@ -66,6 +67,7 @@ def flags(sample: Sample, seed: int) -> dict[str, Any]:
         },
         "topics": topics,
         "false_alarms_aimed_at": FALSE_ALARMS,
+        "false_alarms": round(float(alarms.mean()), 5),
     }
 
 

@@ -20,6 +20,7 @@ from routing.training import calibration, familiar, heads, risk
 from routing.training.card import model_card
 from routing.training.evalsets import EvalSet, EvalSetError, shuffled
 from routing.training.heads import Fitted
+from routing.training.reference import reference_of
 from routing.training.samples import (
     LONGEST_NGRAM,
     Numbers,
@@ -89,6 +90,12 @@ def _train(evalset: EvalSet, options: Options) -> Trained:
     everything = np.arange(len(sample))
     fitted = heads.fit(sample, everything, with_ngrams=validated.with_ngrams)
     artefact = artefact_of(evalset, sample, fitted, scale, options)
+    artefact["reference"] = reference_of(
+        sample,
+        fitted.gains(sample, everything),
+        calibration.probabilities(scale(fitted.log_odds(sample, everything))),
+        artefact["unfamiliar"]["false_alarms"],
+    )
     options.progress("Drawing intervals", 72)
     found = {
         "metrics": curve.metrics(outcomes),

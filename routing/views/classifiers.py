@@ -13,6 +13,7 @@ from kombu.exceptions import OperationalError
 from routing.forms.classifiers import TrainingForm, TryForm
 from routing.models import Classifier, ClassifierTraining
 from routing.queries import classifiers as queries
+from routing.queries.drift import drift_of
 from routing.services import classifiers
 from routing.tasks import train_classifier
 from screens.access import may, needs
@@ -76,6 +77,7 @@ def _page(
         "classifier": found,
         "card": found.card,
         "page": queries.card_page(found),
+        "drift": drift_of(found),
         "form": form,
         "tried": queries.tried(found, prompt),
         "may_retire": found.state == "ready" and may(request.user, "routing.edit_policy"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from routing.engine.classifier import MAX_NGRAMS, load, score
+from routing.engine.drift import compare
 from routing.training import heads, risk
 from routing.training.calibration import platt, probabilities
 from routing.training.card import verdict
@@ -179,3 +181,39 @@ def test_what_cannot_be_certified_says_so():
 def test_clopper_pearson_is_the_exact_bound():
     assert risk.upper_bound(0, 29, 0.95) == pytest.approx(1 - 0.05 ** (1 / 29))
     assert risk.upper_bound(5, 5) == 1.0
+
+
+def test_artefact_keeps_what_its_prompts_were_like(parsed, trained):
+    kept = trained.artefact["reference"]
+    assert kept["prompts"] == trained.card["rows"]
+    for one in [*kept["numbers"].values()]:
+        assert len(one["shares"]) == len(one["edges"]) + 1
+        assert sum(one["shares"]) == pytest.approx(1, abs=1e-3)
+    assert kept["labels"]["language"]["en"] > 0.5
+    assert 0 <= kept["labels"]["unfamiliar"]["true"] <= 0.1
+
+
+def test_training_prompts_have_not_drifted_from_themselves(parsed, trained):
+    """The reference counts as serving does: the same prompts, measured live, are steady."""
+    from routing.engine.signals import measure
+
+    ready = load(trained.artefact)
+    signals = []
+    for row in parsed.rows * 2:
+        body = {"messages": [{"role": "user", "content": row.prompt}]}
+        measured = measure(body)
+        signals.append(measured | score(ready, body, measured).as_signals())
+    found = {one.name: one for one in compare(trained.artefact["reference"], signals)}
+    assert {one.verdict for one in found.values()} == {"steady"}
+    assert found["prompt_tokens"].index < 0.01
+
+
+def test_an_artefact_without_a_reference_still_loads(trained):
+    older = {name: part for name, part in trained.artefact.items() if name != "reference"}
+    assert score(load(older), "Hello there") == score(load(trained.artefact), "Hello there")
+
+
+def test_artefact_with_its_reference_is_small(trained):
+    packed = gzip.compress(json.dumps(trained.artefact).encode())
+    alone = gzip.compress(json.dumps(trained.artefact["reference"]).encode())
+    assert len(packed) < 300_000 and len(alone) < 2_000
