@@ -162,6 +162,8 @@ X_FRAME_OPTIONS = "DENY"
 if env.flag("SIGNALBOX_BEHIND_PROXY"):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
+# A rule of 64 conditions with every value of a long list ticked is sent as one form.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 4_000
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"

@@ -1,339 +1,343 @@
-"""The conditions of one rule as rows of a form. A row keeps its signal; only the rest is chosen.
+"""The conditions of one rule as forms: read from the stored rule, or from what was sent.
 
-A condition that rows cannot show (a group inside the group) is kept exactly as it is.
+The page sends a flat list: each condition and group with its depth. Every step (add, move, remove)
+reads that list, changes the tree and shows it again, so it needs no script and nothing typed is
+lost. What no form can show is kept exactly as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django import forms
 from django.http import QueryDict
 
-from routing.engine.clauses import MAX_LEAVES, OPERATORS_OF
-from routing.engine.registry import BOOL, ENUM, INT, NUMBER, OPEN_ENUM, TAGS, Registry, Signal
-from routing.services.documents import plain_number
+from routing.engine.clauses import GROUPS, MAX_DEPTH, MAX_LEAVES, OPERATORS_OF
+from routing.engine.registry import BOOL, ENUM, INT, NUMBER, OPEN_ENUM, Registry
+from routing.forms.comparisons import (
+    ConditionForm,
+    can_show,
+    has_checkboxes,
+    initial_of,
+    same_leaf,
+)
+from routing.forms.condition_tree import (
+    DOWN,
+    KEPT,
+    MAX_NODES,
+    TEST,
+    UP,
+    Node,
+    grown,
+    leaves_in,
+    move,
+    nodes_of,
+    number_all,
+)
 
-OPERATOR_WORDS = {
-    "eq": "is",
-    "ne": "is not",
-    "in": "is one of",
-    "not_in": "is none of",
-    "lt": "is below",
-    "lte": "is at most",
-    "gt": "is above",
-    "gte": "is at least",
-    "between": "is between",
-    "present": "is known",
-    "absent": "is not known",
-    "contains_any": "includes one of",
-    "contains_all": "includes all of",
-    "contains_none": "includes none of",
-    "starts_with": "starts with",
-}
-SEVERAL = frozenset({"in", "not_in", "contains_any", "contains_all", "contains_none"})
-WITHOUT_VALUE = frozenset({"present", "absent"})
-_KIND_HELP = {
-    INT: "A whole number; for “between” two with a space, for “one of” several with commas.",
-    NUMBER: "A number; for “between” two with a space, for “one of” several with commas.",
-    OPEN_ENUM: "A word; for “one of” several with commas.",
-    TAGS: "One or more words with commas.",
-}
+_LIST_GROUPS = ("all", "any")
 
 
-def number_of(text: str) -> int | float:
-    """The number that a person typed. Raises ValueError for what is no finite number."""
-    try:
-        number = Decimal(text.strip().replace("\u2212", "-"))
-    except InvalidOperation:
-        raise ValueError(f"{text.strip()[:40]!r} is no number") from None
-    if not number.is_finite():
-        raise ValueError(f"{text.strip()[:40]!r} is no number")
-    return plain_number(number)
+class GroupForm(forms.Form):
+    """How what is in a group belongs together."""
 
-
-def is_shown_as_row(item: Any, registry: Registry) -> bool:
-    """Whether a row of the form can show this item of a group without losing anything."""
-    if not isinstance(item, dict) or len(item) != 1:
-        return False
-    ((name, comparison),) = item.items()
-    signal = registry.get(name)
-    if signal is None or not isinstance(comparison, dict) or len(comparison) != 1:
-        return False
-    ((operator, constant),) = comparison.items()
-    if operator not in OPERATORS_OF[signal.kind]:
-        return False
-    several = constant if isinstance(constant, list) else [constant]
-    return not any(isinstance(one, str) and ("," in one or one != one.strip()) for one in several)
+    kind = forms.ChoiceField(
+        label="It holds when",
+        choices=(
+            ("all", "all of these hold"),
+            ("any", "at least one of these holds"),
+            ("not", "this does not hold"),
+        ),
+    )
 
 
 def parts_of(when: Any) -> tuple[str, list[Any]]:
-    """`all` or `any`, and the items of the outermost group; one comparison is a group of one."""
+    """The outermost group and what is in it; one comparison is a group of one."""
     if not isinstance(when, dict) or not when:
         return "all", []
-    for kind in ("all", "any"):
-        if set(when) == {kind} and isinstance(when[kind], list):
-            return kind, when[kind]
-    return "all", [when]
+    return group_of(when) or ("all", [when])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One condition as it was shown: `origin` is its place in the stored rule, if it was stored."""
-
-    signal: Signal | None
-    origin: int | None
-    initial: Mapping[str, Any] = field(default_factory=dict)
-
-
-class ConditionForm(forms.Form):
-    """Operator and value of one signal; the controls follow the signal's type."""
-
-    operator = forms.ChoiceField(label="How it compares")
-
-    def __init__(self, *args: Any, signal: Signal, shown_operator: str = "", **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.signal = signal
-        allowed = [
-            name
-            for name in OPERATORS_OF[signal.kind]
-            # A closed list needs no prefix; one that was written elsewhere stays possible.
-            if name != "starts_with" or not signal.values or shown_operator == name
-        ]
-        operator = self.fields["operator"]
-        operator.choices = [(name, OPERATOR_WORDS[name]) for name in allowed]
-        operator.widget.attrs["aria-label"] = f"How {signal.words} compares"
-        self.fields["value"] = self._value_field(shown_operator)
-        self.fields["value"].widget.attrs.setdefault("aria-label", f"Value of {signal.words}")
-
-    def _value_field(self, shown_operator: str) -> forms.Field:
-        signal = self.signal
-        if signal.kind == BOOL:
-            choices = [("true", "true"), ("false", "false")]
-            return forms.ChoiceField(label="Value", choices=choices, required=False)
-        if signal.values and signal.kind in (ENUM, TAGS) and shown_operator != "starts_with":
-            return forms.MultipleChoiceField(
-                label="Value",
-                choices=[(value, value.replace("_", " ")) for value in signal.values],
-                widget=forms.CheckboxSelectMultiple,
-                required=False,
-            )
-        widget = forms.TextInput(
-            attrs={"inputmode": "decimal" if signal.kind in (INT, NUMBER) else "text"}
-        )
-        return forms.CharField(
-            label="Value",
-            widget=widget,
-            required=False,
-            max_length=2000,
-            help_text=_KIND_HELP.get(signal.kind, ""),
-        )
-
-    @property
-    def has_checkboxes(self) -> bool:
-        return isinstance(self.fields["value"], forms.MultipleChoiceField)
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        operator = cleaned.get("operator")
-        if operator and "value" in cleaned:
-            try:
-                cleaned["constant"] = self._constant(operator, cleaned["value"])
-            except ValueError as error:
-                self.add_error("value", str(error))
-        return cleaned
-
-    def _constant(self, operator: str, value: Any) -> Any:
-        if operator in WITHOUT_VALUE:
-            return True
-        if self.signal.kind == BOOL:
-            if value not in ("true", "false"):
-                raise ValueError("Choose true or false.")
-            return value == "true"
-        if self.has_checkboxes:
-            if operator in SEVERAL:
-                if not value:
-                    raise ValueError("Tick at least one.")
-                return list(value)
-            if len(value) != 1:
-                raise ValueError(f"Tick exactly one, or choose “{OPERATOR_WORDS['in']}”.")
-            return value[0]
-        if not value.strip():
-            raise ValueError("Give a value.")
-        return self._typed(operator, value)
-
-    def _typed(self, operator: str, text: str) -> Any:
-        is_number = self.signal.kind in (INT, NUMBER)
-        if operator == "between":
-            ends = text.replace(",", " ").replace(" and ", " ").split()
-            if len(ends) != 2:
-                raise ValueError("Give two numbers with a space between: the lower one first.")
-            return [number_of(end) for end in ends]
-        if operator in SEVERAL:
-            words = [word.strip() for word in text.split(",") if word.strip()]
-            return [number_of(word) for word in words] if is_number else words
-        return number_of(text) if is_number else text.strip()
-
-    def leaf(self) -> dict[str, Any]:
-        cleaned = self.cleaned_data
-        return {self.signal.name: {cleaned["operator"]: cleaned["constant"]}}
-
-
-def initial_of(leaf: Mapping[str, Any]) -> dict[str, Any]:
-    """What a row shows for a stored comparison."""
-    ((_, comparison),) = leaf.items()
-    ((operator, constant),) = comparison.items()
-    if operator in WITHOUT_VALUE:
-        shown: Any = ""
-    elif isinstance(constant, bool):
-        shown = "true" if constant else "false"
-    elif isinstance(constant, list):
-        shown = [_text(one) for one in constant]
-    else:
-        shown = _text(constant)
-    return {"operator": operator, "value": shown}
-
-
-def _text(constant: Any) -> str:
-    if isinstance(constant, float):
-        text = format(Decimal(repr(constant)), "f")
-        return text.rstrip("0").rstrip(".") if "." in text else text
-    return str(constant)
-
-
-def same_leaf(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two comparisons mean the same; the order of a list of values means nothing."""
-    if one == other:
-        return True
-    try:
-        ((signal, ours),) = one.items()
-        ((other_signal, theirs),) = other.items()
-        ((operator, mine),) = ours.items()
-        ((other_operator, other_mine),) = theirs.items()
-    except (ValueError, AttributeError):
-        return False
-    if signal != other_signal or operator != other_operator or operator not in SEVERAL:
-        return False
-    return sorted(map(str, mine)) == sorted(map(str, other_mine))
+def group_of(item: Any) -> tuple[str, list[Any]] | None:
+    """Kind and items of a group, or None where the item is none."""
+    if not isinstance(item, dict) or len(item) != 1:
+        return None
+    ((kind, inner),) = item.items()
+    if kind in _LIST_GROUPS and isinstance(inner, list):
+        return kind, inner
+    return (kind, [inner]) if kind == "not" else None
 
 
 class Conditions:
-    """All rows of one rule: read from the stored rule, or from what was sent."""
+    """The tree of one rule, its forms, and the step that the person has just made."""
 
     def __init__(self, registry: Registry, when: Any, sent: QueryDict | None = None) -> None:
         self.registry = registry
         self.when = when
-        self.kind, self.stored = parts_of(when)
-        self.rows = self._from_rule() if sent is None else self._from_sent(sent)
-        self.error = ""
-        self._is_bound = False
         self.sent = sent
-        self.forms: list[ConditionForm | None] = self._make()
+        self.error = ""
+        self.focus: tuple[Node, str] | None = None
+        self._is_bound = False
+        kind, items = parts_of(when)
+        self.root = Node(kind=kind)
+        if sent is None:
+            self.root.items = [self._stored(item, (n,)) for n, item in enumerate(items)]
+        else:
+            self._read(sent)
+        self._make()
 
-    def _from_rule(self) -> list[Row]:
-        rows = []
-        for place, item in enumerate(self.stored):
-            if is_shown_as_row(item, self.registry):
-                ((name, _),) = item.items()
-                rows.append(
-                    Row(signal=self.registry.get(name), origin=place, initial=initial_of(item))
-                )
-            else:
-                rows.append(Row(signal=None, origin=place))
-        return rows
+    @property
+    def kind(self) -> str:
+        return self.root.kind
 
-    def _from_sent(self, sent: QueryDict) -> list[Row]:
-        rows = []
-        self.kind = sent.get("match") if sent.get("match") in ("all", "any") else self.kind
-        total = sent.get("c-total", "0")
-        for number in range(min(int(total) if total.isdigit() else 0, MAX_LEAVES)):
-            origin_text = sent.get(f"c-{number}-origin", "")
-            origin = int(origin_text) if origin_text.isdigit() else None
-            if origin is not None and origin >= len(self.stored):
-                origin = None
-            name = sent.get(f"c-{number}-signal", "")
-            signal = self.registry.get(name)
-            if signal is None and origin is None:
-                continue
-            values = sent.getlist(f"c-{number}-value")
-            initial = {
-                "operator": sent.get(f"c-{number}-operator", ""),
-                "value": values if len(values) != 1 else values[0],
-            }
-            rows.append(Row(signal=signal, origin=origin, initial=initial))
-        return rows
+    @property
+    def nodes(self) -> list[Node]:
+        """Every condition and group in the order of the page; their `number` is their place."""
+        return list(nodes_of(self.root))
 
-    def _make(self) -> list[ConditionForm | None]:
-        return [self._form(number, row) for number, row in enumerate(self.rows)]
+    @property
+    def has_room(self) -> bool:
+        return leaves_in(self.root) < MAX_LEAVES
 
-    def _form(self, number: int, row: Row) -> ConditionForm | None:
-        if row.signal is None:
-            return None
-        initial = dict(row.initial)
-        operator = str(initial.get("operator", ""))
-        form = ConditionForm(
-            self._bound_values(number, initial) if self._is_bound else None,
-            initial=initial,
-            signal=row.signal,
-            shown_operator=operator,
-            prefix=f"c-{number}",
+    @property
+    def root_focus(self) -> str:
+        return self.focus[1] if self.focus is not None and self.focus[0] is self.root else ""
+
+    # reading
+
+    def _stored(self, item: Any, origin: tuple[int, ...]) -> Node:
+        group = group_of(item)
+        if group is not None and len(origin) < MAX_DEPTH:
+            kind, items = group
+            inner = [self._stored(one, (*origin, n)) for n, one in enumerate(items)]
+            return Node(kind=kind, items=inner)
+        if not can_show(item, self.registry):
+            return Node(kind=KEPT, origin=origin)
+        ((name, comparison),) = item.items()
+        signal = self.registry.signals[name]
+        ticks = has_checkboxes(signal, next(iter(comparison)))
+        return Node(
+            kind=TEST,
+            signal=signal,
+            origin=origin,
+            initial=initial_of(item, has_checkboxes=ticks),
         )
-        if form.has_checkboxes:
-            value = initial.get("value") or []
-            form.initial["value"] = value if isinstance(value, list) else [value]
-        elif isinstance(initial.get("value"), list):
-            joint = " " if operator == "between" else ", "
-            form.initial["value"] = joint.join(map(str, initial["value"]))
-        return form
 
-    def _bound_values(self, number: int, initial: Mapping[str, Any]) -> QueryDict:
-        # Rows are numbered anew after one was dropped, so the sent names cannot be used.
+    def stored_at(self, origin: tuple[int, ...] | None) -> Any:
+        """What the stored rule has at the end of this way, or None."""
+        if not origin:
+            return None
+        found, items = None, parts_of(self.when)[1]
+        for step in origin:
+            if step >= len(items):
+                return None
+            found = items[step]
+            items = (group_of(found) or ("", []))[1]
+        return found
+
+    def _read(self, sent: QueryDict) -> None:
+        if sent.get("match") in GROUPS:
+            self.root.kind = str(sent["match"])
+        total, found = sent.get("c-total", "0"), []
+        for number in range(min(int(total), MAX_NODES) if _is_number(total) else 0):
+            node = self._sent(sent, f"c-{number}")
+            depth = sent.get(f"c-{number}-depth", "1")
+            if node is not None:
+                found.append((int(depth) if _is_number(depth) else 1, node))
+        grown(self.root, found)
+
+    def _sent(self, sent: QueryDict, prefix: str) -> Node | None:
+        kind = sent.get(f"{prefix}-kind", "")
+        if kind in GROUPS:
+            return Node(kind=kind, initial={"kind": kind})
+        steps = sent.get(f"{prefix}-origin", "").split(".")
+        origin = tuple(map(int, steps)) if all(map(_is_number, steps)) else None
+        if self.stored_at(origin) is None:
+            origin = None
+        signal = self.registry.get(sent.get(f"{prefix}-signal", ""))
+        if signal is None:
+            return None if origin is None else Node(kind=KEPT, origin=origin)
+        operator = sent.get(f"{prefix}-operator", "")
+        values: Any = sent.getlist(f"{prefix}-value")
+        if not has_checkboxes(signal, operator):
+            values = values[0] if values else ""
+        initial = {"operator": operator, "value": values}
+        return Node(kind=TEST, signal=signal, origin=origin, initial=initial)
+
+    # forms
+
+    def _make(self) -> None:
+        number_all(self.root)
+        for node in nodes_of(self.root):
+            node.form = self._form(node)
+        if self.focus is not None and self.focus[1] == "control" and self.focus[0].form:
+            first = next(iter(self.focus[0].form.fields.values()))
+            first.widget.attrs["autofocus"] = True
+
+    def _form(self, node: Node) -> forms.Form | None:
+        prefix = f"c-{node.number}"
+        if node.is_group:
+            initial = {"kind": node.kind}
+            made = GroupForm(
+                {f"{prefix}-kind": node.kind} if self._is_bound else None,
+                initial=initial,
+                prefix=prefix,
+            )
+            made.fields["kind"].widget.attrs |= {
+                "aria-label": f"Group {node.place} holds when",
+                # Its heading says the kind, so with a script it follows the choice at once.
+                "hx-post": "",
+                "hx-trigger": "change",
+                "hx-vals": f'{{"act": "kind:{node.number}"}}',
+            }
+            return made
+        if node.signal is None:
+            return None
+        return ConditionForm(
+            self._bound_values(node, prefix) if self._is_bound else None,
+            initial=dict(node.initial),
+            signal=node.signal,
+            shown_operator=str(node.initial.get("operator", "")),
+            place=node.place,
+            prefix=prefix,
+        )
+
+    @staticmethod
+    def _bound_values(node: Node, prefix: str) -> QueryDict:
+        # They are numbered anew after each step, so the sent names cannot be used.
         values = QueryDict(mutable=True)
-        values[f"c-{number}-operator"] = initial["operator"]
-        value = initial["value"]
-        values.setlist(f"c-{number}-value", value if isinstance(value, list) else [value])
+        values[f"{prefix}-operator"] = node.initial["operator"]
+        value = node.initial["value"]
+        values.setlist(f"{prefix}-value", value if isinstance(value, list) else [value])
         return values
 
-    def add(self, name: str) -> bool:
-        """One more row for a signal; false when there is none of that name or no room."""
+    # steps
+
+    def step(self, verb: str, number: int | None) -> None:
+        """What one button asks for. `number` names a condition or group, None the outermost."""
+        nodes = self.nodes
+        if number is not None and not 0 <= number < len(nodes):
+            return
+        node = self.root if number is None else nodes[number]
+        if verb in ("add", "group"):
+            self._add(node, verb)
+        elif verb == "drop" and node.parent is not None:
+            self._drop(node)
+        elif verb in ("up", "down"):
+            move(node, UP if verb == "up" else DOWN)
+            number_all(self.root)
+            other = "down" if verb == "up" else "up"
+            stays = node.may_go_up if verb == "up" else node.may_go_down
+            self.focus = (node, verb if stays else other)
+        elif verb == "kind":
+            self.focus = (node, "control")
+        self._make()
+
+    def _add(self, group: Node, verb: str) -> None:
+        self.focus = (group, "add")
+        name = self.sent.get(f"add_signal{group.suffix}", "") if self.sent is not None else ""
+        made = self._new_group(group) if verb == "group" else self._new_test(group, name)
+        if made is not None:
+            group.items.append(made)
+            self.focus = (made, "control")
+
+    def _new_group(self, group: Node) -> Node | None:
+        if not self._is_open(group):
+            return None
+        if not group.may_hold_groups:
+            self.error = f"Groups stand at most {MAX_DEPTH} deep, and this would be one more."
+            return None
+        if len(self.nodes) >= MAX_NODES:
+            self.error = f"A rule has at most {MAX_NODES} conditions and groups."
+            return None
+        return Node(kind="all" if group.kind == "any" else "any")
+
+    def _new_test(self, group: Node, name: str) -> Node | None:
         signal = self.registry.get(name)
-        if signal is None or signal.stage == "answer" or len(self.rows) >= MAX_LEAVES:
+        if not self._is_open(group):
+            return None
+        if signal is None or signal.stage == "answer":
             self.error = "Choose a signal first."
-            return False
+            return None
+        if not self.has_room:
+            self.error = f"A rule has at most {MAX_LEAVES} conditions."
+            return None
         first = OPERATORS_OF[signal.kind][0]
         usual = {ENUM: "in", OPEN_ENUM: "in", INT: "lte", NUMBER: "lte"}.get(signal.kind, first)
-        self.rows.append(Row(signal=signal, origin=None, initial={"operator": usual, "value": ""}))
-        self.forms = self._make()
-        return True
+        value: Any = [] if has_checkboxes(signal, usual) else "true" if signal.kind == BOOL else ""
+        return Node(kind=TEST, signal=signal, initial={"operator": usual, "value": value})
 
-    def drop(self, number: int) -> None:
-        if 0 <= number < len(self.rows):
-            del self.rows[number]
-        self.forms = self._make()
+    def _is_open(self, group: Node) -> bool:
+        if not group.has_room:
+            self.error = (
+                "“Not” turns one condition or group around, and there is one already. "
+                "Choose “all” or “at least one” first, or remove what is there."
+            )
+        return group.has_room
+
+    def _drop(self, node: Node) -> None:
+        around = node.parent
+        if around is None:
+            return
+        place = around.items.index(node)
+        around.items.remove(node)
+        if around.items:
+            after = around.items[min(place, len(around.items) - 1)]
+            self.focus = (after, "control" if after.kind != KEPT else "drop")
+        else:
+            self.focus = (around, "add")
+
+    # saving
 
     def is_valid(self) -> bool:
         self._is_bound = True
-        self.forms = self._make()
-        results = [form.is_valid() for form in self.forms if form is not None]
-        if not self.rows:
+        self._make()
+        results = [node.form.is_valid() for node in self.nodes if node.form is not None]
+        for node in self.nodes:
+            if node.is_group and (wrong := _wrong_with(node)):
+                node.form.add_error("kind", wrong)
+                results.append(False)
+        if not self.root.items:
             self.error = "A rule needs at least one condition; only the default has none."
-            return False
-        return all(results)
+        return all(results) and bool(self.root.items) and not self.kind_error
+
+    @property
+    def kind_error(self) -> str:
+        """What is wrong with how the outermost conditions belong together."""
+        return _wrong_with(self.root) if self.root.items else ""
 
     def built(self) -> Any:
         """The `when` of the rule. What means the same as before stays as it was written."""
-        items = [self._item(form, row) for form, row in zip(self.forms, self.rows, strict=True)]
+        items = [self._item(node) for node in self.root.items]
         stored_kind, stored = parts_of(self.when)
-        if items == stored and (self.kind == stored_kind or len(items) == 1):
+        is_alike = self.kind == stored_kind or (
+            len(items) == 1 and "not" not in (self.kind, stored_kind)
+        )
+        if items == stored and is_alike:
             return self.when
-        return {self.kind: items}
+        return {self.kind: items[0] if self.kind == "not" else items}
 
-    def _item(self, form: ConditionForm | None, row: Row) -> Any:
-        before = None if row.origin is None else self.stored[row.origin]
-        if form is None:
+    def _item(self, node: Node) -> Any:
+        if node.is_group:
+            items = [self._item(one) for one in node.items]
+            return {node.kind: items[0] if node.kind == "not" else items}
+        before = self.stored_at(node.origin)
+        if node.kind == KEPT:
             return before
-        leaf = form.leaf()
+        leaf = node.form.leaf()
         return before if before is not None and same_leaf(before, leaf) else leaf
+
+
+def _wrong_with(group: Node) -> str:
+    if not group.items:
+        return "This group is empty. Add a condition to it, or remove it."
+    if group.kind == "not" and len(group.items) > 1:
+        return (
+            f"“Not” turns one condition or group around, and there are {len(group.items)}. "
+            "Add a group and move them into it, or choose “all” or “at least one”."
+        )
+    return ""
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 6

@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 
 from routing.engine.registry import BOOL, INT, NUMBER, Registry
-from routing.forms.conditions import number_of
+from routing.forms.comparisons import number_of
 from routing.services.documents import Document, rules_of, with_section
 
 

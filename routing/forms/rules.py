@@ -1,4 +1,4 @@
-"""One rule as a form: its name, its conditions as rows, and what it does."""
+"""One rule as a form: its name, its conditions as a tree, and what it does."""
 
 from __future__ import annotations
 
@@ -39,7 +39,11 @@ class RuleForm(forms.Form):
     )
     match = forms.ChoiceField(
         label="The rule matches when",
-        choices=(("all", "all conditions hold"), ("any", "at least one condition holds")),
+        choices=(
+            ("all", "all conditions hold"),
+            ("any", "at least one condition holds"),
+            ("not", "the one condition does not hold"),
+        ),
         widget=forms.RadioSelect,
     )
 
@@ -59,7 +63,7 @@ class RuleForm(forms.Form):
 
 
 class RuleEditor:
-    """The three forms of one rule. `act` is the button: save, add a condition, or drop one."""
+    """The three forms of one rule. `act` is the button: save, or a step in the conditions."""
 
     def __init__(
         self,
@@ -86,7 +90,8 @@ class RuleEditor:
         )
         if sent is not None and saving is None:
             self._show_again(sent)
-            self._change_rows()
+            verb, _, number = self.act.partition(":")
+            self.conditions.step(verb, int(number) if number.isdigit() else None)
 
     def _show_again(self, sent: QueryDict) -> None:
         """What was typed so far, without judging it: the rule is not being saved."""
@@ -95,25 +100,16 @@ class RuleEditor:
                 typed = one.widget.value_from_datadict(sent, {}, form.add_prefix(name))
                 form.initial[name] = typed
 
-    def _change_rows(self) -> None:
-        verb, _, number = self.act.partition(":")
-        if verb == "add":
-            self.conditions.add(self.added_signal)
-        elif verb == "drop" and number.isdigit():
-            self.conditions.drop(int(number))
-
-    @property
-    def added_signal(self) -> str:
-        sent = self.conditions.sent
-        return sent.get("add_signal", "") if sent is not None else ""
-
     @property
     def is_saving(self) -> bool:
         return self.act == "save"
 
     def is_valid(self) -> bool:
         # Each is asked, so that every error shows at once.
-        return all([self.words.is_valid(), self.conditions.is_valid(), self.outcome.is_valid()])
+        results = [self.words.is_valid(), self.conditions.is_valid(), self.outcome.is_valid()]
+        if self.conditions.kind_error:
+            self.words.add_error("match", self.conditions.kind_error)
+        return all(results)
 
     def built(self) -> dict[str, Any]:
         """The rule as the document holds it; what the form does not show stays."""

@@ -10,7 +10,7 @@ from django import forms
 
 from routing.engine.registry import INT, Registry
 from routing.engine.sections import MAX_HOPS
-from routing.forms.conditions import OPERATOR_WORDS
+from routing.forms.comparisons import OPERATOR_WORDS
 from routing.forms.outcomes import backend_choices
 from routing.services.documents import (
     Document,

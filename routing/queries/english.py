@@ -14,6 +14,7 @@ from routing.engine.policy import Rule as PolicyRule
 from routing.engine.registry import Registry
 from routing.engine.types import Finding, PolicyError, plain
 from routing.engine.wording import condition_words, listed
+from routing.forms.condition_tree import KEPT, Node
 from routing.forms.conditions import Conditions
 from routing.queries.decision import REASONS, rule_rows, said, signal_rows
 from routing.services import analysis
@@ -172,23 +173,22 @@ def failure_words(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def condition_rows(conditions: Conditions) -> list[dict[str, Any]]:
-    """The rows of a rule's conditions with what the template says of each."""
-    return [
-        {
-            "number": number,
-            "form": form,
-            "signal": row.signal,
-            "origin": "" if row.origin is None else row.origin,
-            "words": "" if form else _kept_words(conditions, row.origin),
+    """The conditions of a rule as the template shows them, groups with their own `rows`."""
+    focus = conditions.focus
+
+    def row(node: Node) -> dict[str, Any]:
+        return {
+            "node": node,
+            "focus": focus[1] if focus is not None and focus[0] is node else "",
+            "words": _kept_words(conditions, node) if node.kind == KEPT else "",
+            "rows": [row(item) for item in node.items],
         }
-        for number, (row, form) in enumerate(zip(conditions.rows, conditions.forms, strict=True))
-    ]
+
+    return [row(node) for node in conditions.root.items]
 
 
-def _kept_words(conditions: Conditions, origin: int | None) -> str:
-    if origin is None:
-        return ""
-    item = conditions.stored[origin]
+def _kept_words(conditions: Conditions, node: Node) -> str:
+    item = conditions.stored_at(node.origin)
     reader = ClauseReader(conditions.registry)
     condition = reader.condition(item, "")
     return condition_words(condition, conditions.registry) if condition else to_yaml({"": item})

@@ -81,7 +81,11 @@ def _rule_page(
         if answer is not None:
             return answer
         context["rows"] = english.condition_rows(editor.conditions)
-    return render_screen(request, "routing/draft_rule.html", context, status=status)
+    # Saving answers with the whole page: its errors may stand anywhere in it.
+    partial = None if editor.is_saving else "conditions"
+    return render_screen(
+        request, "routing/draft_rule.html", context, partial=partial, status=status
+    )
 
 
 def _save_rule(

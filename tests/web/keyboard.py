@@ -34,8 +34,9 @@ def _is(stop: dict[str, Any], kind: str, name: Name) -> bool:
 
 
 class Keyboard:
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, *, script: bool = True) -> None:
         self.page = page
+        self.script = script
         self.stops = 0
 
     def press(self, key: str) -> None:

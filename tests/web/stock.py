@@ -32,7 +32,7 @@ QUESTIONS = (
 
 
 def document(slug: str, **changed: Any) -> dict[str, Any]:
-    """The demonstration's policy for another route, with a group that no form takes apart."""
+    """The demonstration's policy for another route, with groups inside a group."""
     from config.demo.seed import demo_policy
 
     made = demo_policy()

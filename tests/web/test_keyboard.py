@@ -38,7 +38,7 @@ def sit_down(chromium: Browser, site: Site) -> Iterator[SitDown]:
             accept_downloads=True,
         )
         contexts.append(context)
-        keys = Keyboard(context.new_page())
+        keys = Keyboard(context.new_page(), script=script)
         keys.sign_in(site.url, name, site.people[name])
         return keys
 
@@ -111,7 +111,9 @@ def backtest(keys: Keyboard) -> None:
     keys.choose(re.compile("^last "), re.compile("^last 24 hours"))
     keys.submit("Start the backtest")
     done = keys.page.get_by_role("heading", name="What would change")
-    if keys.page.evaluate("document.documentElement.dataset.live !== undefined"):
+    if keys.script:
+        done.wait_for(timeout=60_000)
+    else:
         look_again_until(keys, done)
     if keys.page.get_by_role("button", name="Take note").count():
         keys.content()
@@ -122,17 +124,13 @@ def backtest(keys: Keyboard) -> None:
 
 
 def look_again_until(keys: Keyboard, done: Any) -> None:
-    """The page follows by itself; where no script runs, the link for it is pressed."""
+    """Where no script runs, the link for it is pressed."""
     for _ in range(40):
-        try:
-            done.wait_for(timeout=1000)
-        except Exception:
-            if keys.page.get_by_role("link", name="Look again").count() == 0:
-                continue
-            keys.content()
-            keys.follow("Look again")
-        else:
+        if done.count():
             return
+        keys.content()
+        keys.follow("Look again")
+        keys.page.wait_for_timeout(500)
     raise AssertionError("the backtest did not end")
 
 

@@ -29,11 +29,14 @@ def unchanged(*forms: Any, **more: Any) -> QueryDict:
 def unchanged_rule(editor: Any, act: str = "save") -> QueryDict:
     """The whole page of one rule, its hidden fields included."""
     conditions = editor.conditions
-    rows = [form for form in conditions.forms if form is not None]
+    nodes = conditions.nodes
+    rows = [node.form for node in nodes if node.form is not None]
     sent = unchanged(editor.words, editor.outcome, *rows, act=act)
-    sent["c-total"] = str(len(conditions.rows))
-    for number, row in enumerate(conditions.rows):
-        sent[f"c-{number}-origin"] = "" if row.origin is None else str(row.origin)
-        if row.signal is not None:
-            sent[f"c-{number}-signal"] = row.signal.name
+    sent["c-total"] = str(len(nodes))
+    for number, node in enumerate(nodes):
+        sent[f"c-{number}-depth"] = str(node.depth)
+        if not node.is_group:
+            sent[f"c-{number}-origin"] = node.origin_text
+        if node.signal is not None:
+            sent[f"c-{number}-signal"] = node.signal.name
     return sent

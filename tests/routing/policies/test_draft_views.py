@@ -60,16 +60,18 @@ def test_another_author_does_not_edit_the_draft(
     assert answer.status_code == 403
 
 
-def save_rule(author: Client, draft: PolicyVersion, **changed: str) -> Any:
+def save_rule(
+    author: Client, draft: PolicyVersion, *, headers: Any = None, act: str = "save", **changed: str
+) -> Any:
     rule = draft.document["rules"][0]
     editor = RuleEditor(
         rule=rule, registry=FIRST_REGISTRY, backends=list(Backend.objects.all()), taken=()
     )
-    sent = unchanged_rule(editor)
+    sent = unchanged_rule(editor, act)
     sent["revision"] = str(draft.revision)
     for name, value in changed.items():
         sent[name.replace("__", "-")] = value
-    return author.post(url("draft-rule", draft, rule["id"]), sent)
+    return author.post(url("draft-rule", draft, rule["id"]), sent, headers=headers)
 
 
 def test_a_rule_is_saved_by_a_plain_post(draft: PolicyVersion, author: Client) -> None:
@@ -193,6 +195,27 @@ def test_a_test_is_added_run_and_removed(draft: PolicyVersion, author: Client) -
     assert removed.status_code == 303
     draft.refresh_from_db()
     assert draft.document["tests"] == []
+
+
+def test_a_step_in_the_conditions_saves_nothing_and_says_where_to_go_on(
+    draft: PolicyVersion, author: Client
+) -> None:
+    page = save_rule(author, draft, act="group", name="Not saved").content.decode()
+    assert "<!doctype html>" in page
+    assert "Group 2: any of" in page
+    assert 'value="Not saved"' in page
+    select = page[page.index('<select name="c-1-kind"') :]
+    assert "autofocus" in select[: select.index(">")]
+    before = draft.document
+    draft.refresh_from_db()
+    assert draft.document == before
+
+
+def test_with_a_script_only_the_conditions_come_again(draft: PolicyVersion, author: Client) -> None:
+    answer = save_rule(author, draft, act="group", headers={"HX-Request": "true"})
+    part = answer.content.decode()
+    assert part.lstrip().startswith('<section class="card" id="when"')
+    assert "Group 2: any of" in part
 
 
 def test_a_blocking_finding_names_its_rule_and_bars_submitting(
