@@ -81,6 +81,20 @@ KINDS: Final[Mapping[str, Kind]] = {
     "review.viewed": Kind("{actor} viewed {object}", "review"),
     "review.revealed": Kind("{actor} revealed the text of {object}", "review"),
     "review.decided": Kind("{actor} decided {object}[: {details.verdict}]", "review"),
+    "review.first_decided": Kind("{actor} decided {object} first; a second look follows", "review"),
+    "review.disagreed": Kind(
+        "{actor} saw {object} differently[: {details.verdict}]; a lead settles it", "review"
+    ),
+    "review.escalated": Kind("{actor} raised {object} to the lead reviewers[: {reason}]", "review"),
+    "review.replay_requested": Kind(
+        "{actor} had {details.backend} answer {object} again", "review"
+    ),
+    "review.replayed": Kind(
+        "{details.backend} answered {object} again[, in vain: {reason}]", "review"
+    ),
+    "review.reprioritised": Kind("Nobody waits for {object} on a connection any more", "review"),
+    "review.superseded": Kind("{actor} took {object} out of review[: {reason}]", "review"),
+    "reviewer.changed": Kind("{actor} changed what {object.id} may review[: {reason}]", "access"),
     "review.expired": Kind("The deadline of {object} passed[: {details.disposition}]", "review"),
     "review.cancelled": Kind("{object} was cancelled[: {reason}]", "review"),
     "policy.drafted": Kind("{actor} began a draft of {object}", "policy"),

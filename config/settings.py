@@ -241,6 +241,9 @@ FIRST_CLASSIFIER_MAY_ENFORCE = env.flag(
 # host:port pairs in private ranges that backends may use; everything else private is refused.
 EGRESS_PRIVATE_ALLOWED = env.words("SIGNALBOX_PRIVATE_BACKENDS")
 
+# How long a reviewer's replay may take; a case that waits for one longer comes back without it.
+REVIEW_REPLAY_TIMEOUT_S = 120
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -5,9 +5,12 @@ Conflict
   ClaimLost        the claim ended, or there never was one
   CaseEnded        it was decided, or its time passed; says by whom and how
   LeaseCapped      a claim may not be extended any further
+  ReviewerChanged  somebody else changed what this reviewer may take
   CandidateChanged the answer that was read is not the one that would be released
 NotAllowed
   TooManyClaims    one person holds as many cases as one may
+  NotForYou        this reviewer may not take this case, and why
+  NotFirst         only leads choose among the cases that wait
 Invalid
   ReasonMissing    all but a plain approval need a reason code and a reason
 """
@@ -63,3 +66,49 @@ class ReasonMissing(Invalid):
     default_message = "Choose a reason code and say why; it is kept in the audit trail."
     default_code = "reason_missing"
     default_what_next = ""
+
+
+class ReviewerChanged(Conflict):
+    default_message = "Somebody else has changed this reviewer since you loaded the page."
+    default_code = "reviewer_changed"
+    default_what_next = "Load the page again and make your change to what it is now."
+
+
+class NotFirst(NotAllowed):
+    default_message = "A more urgent case waits for you; only leads choose among cases."
+    default_code = "not_first"
+    default_what_next = "Press Next case to take the most urgent one."
+
+
+_WHY_NOT = {
+    "own_request": (
+        "You answer for the application that sent this request.",
+        "Leave it to somebody else: nobody decides a request of their own.",
+    ),
+    "same_person": (
+        "You have already decided this case once.",
+        "Leave it to somebody else: the next look must be another person's.",
+    ),
+    "clearance": (
+        "You are not cleared for the data class of this case.",
+        "Take the next case, or ask a lead reviewer for the clearance.",
+    ),
+    "skill": (
+        "This case is in a queue that you do not work on.",
+        "Take the next case, or ask a lead reviewer for the queue.",
+    ),
+    "level": (
+        "This case has been raised to the lead reviewers.",
+        "Take the next case.",
+    ),
+}
+
+
+class NotForYou(NotAllowed):
+    """``reason`` is one of review.rules.why_not."""
+
+    default_code = "not_for_you"
+
+    def __init__(self, reason: str) -> None:
+        message, what_next = _WHY_NOT[reason]
+        super().__init__(message, code=f"not_for_you_{reason}", what_next=what_next)

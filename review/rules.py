@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from difflib import SequenceMatcher
+from hashlib import sha256
 from typing import NamedTuple
+from uuid import UUID
 
 LEASE_S = 600
 LEASE_CAP_S = 1800
+HEARTBEAT_S = 60
 LEASE_LOSSES_BEFORE_LEVEL_UP = 3
 MOST_CLAIMS = 3
+MOST_REPLAYS = 3
+# Level 1 is for every reviewer, level 2 for leads; there is nobody above them.
+FIRST_LEVEL, LEAD_LEVEL = 1, 2
 
 PENDING, CLAIMED, AWAITING_SECOND = "pending", "claimed", "awaiting_second"
 REPLAYING, RESOLVED, EXPIRED = "replaying", "resolved", "expired"
@@ -16,26 +22,69 @@ CANCELLED, SUPERSEDED = "cancelled", "superseded"
 
 ENDS = frozenset({RESOLVED, EXPIRED, CANCELLED, SUPERSEDED})
 ALIVE = frozenset({PENDING, CLAIMED, AWAITING_SECOND, REPLAYING})
+WAITING = frozenset({PENDING, AWAITING_SECOND})
 
-# transition -> (states it may start from, state it leads to)
-TRANSITIONS: dict[str, tuple[frozenset[str], str]] = {
-    "claim": (frozenset({PENDING, AWAITING_SECOND}), CLAIMED),
-    "extend": (frozenset({CLAIMED}), CLAIMED),
-    "release": (frozenset({CLAIMED}), PENDING),
-    "lose_lease": (frozenset({CLAIMED}), PENDING),
-    "resolve": (frozenset({CLAIMED}), RESOLVED),
-    "await_second": (frozenset({CLAIMED}), AWAITING_SECOND),
-    "replay": (frozenset({CLAIMED}), REPLAYING),
-    "replayed": (frozenset({REPLAYING}), PENDING),
-    "disagree": (frozenset({CLAIMED}), PENDING),
-    "expire": (ALIVE, EXPIRED),
-    "cancel": (ALIVE, CANCELLED),
-    "supersede": (ALIVE, SUPERSEDED),
+# Whose turn it is: the first reviewer's, a second and blind one's, or a lead's who settles what the
+# two saw differently.
+FIRST, SECOND, ADJUDICATION = "first", "second", "adjudication"
+STAGES = frozenset({FIRST, SECOND, ADJUDICATION})
+
+
+class Transition(NamedTuple):
+    """From which states, to which (empty: it stays), and in which stages it may be made."""
+
+    sources: frozenset[str]
+    target: str
+    stages: frozenset[str] = STAGES
+
+
+_HELD = frozenset({CLAIMED})
+_OWN_READING = frozenset({FIRST, ADJUDICATION})
+
+TRANSITIONS: dict[str, Transition] = {
+    "claim": Transition(WAITING, CLAIMED),
+    "extend": Transition(_HELD, CLAIMED),
+    "release": Transition(_HELD, PENDING, _OWN_READING),
+    "release_second": Transition(_HELD, AWAITING_SECOND, frozenset({SECOND})),
+    "lose_lease": Transition(_HELD, PENDING, _OWN_READING),
+    "lose_second_lease": Transition(_HELD, AWAITING_SECOND, frozenset({SECOND})),
+    "escalate": Transition(_HELD, PENDING, frozenset({FIRST})),
+    "resolve": Transition(_HELD, RESOLVED),
+    "await_second": Transition(_HELD, AWAITING_SECOND, frozenset({FIRST})),
+    "disagree": Transition(_HELD, PENDING, frozenset({SECOND})),
+    "replay": Transition(_HELD, REPLAYING, _OWN_READING),
+    "replayed": Transition(frozenset({REPLAYING}), PENDING, _OWN_READING),
+    "reprioritise": Transition(ALIVE, ""),
+    "expire": Transition(ALIVE, EXPIRED),
+    "cancel": Transition(ALIVE, CANCELLED),
+    "supersede": Transition(ALIVE, SUPERSEDED),
+}
+
+
+class PriorityClass(NamedTuple):
+    """What a case of a class may take, and what its client gets when nobody decided.
+
+    ``within_s`` None is the deadline of the hold itself, which the router enforces; ``at_end``
+    empty is what the rule of the policy says.
+    """
+
+    name: str
+    within_s: int | None
+    at_end: str
+
+
+LIVE, HIGH, NORMAL, SAMPLE = 0, 1, 2, 3
+PRIORITIES: dict[int, PriorityClass] = {
+    LIVE: PriorityClass("P0 live hold", None, ""),
+    HIGH: PriorityClass("P1 high risk", 30 * 60, "refuse"),
+    NORMAL: PriorityClass("P2 normal", 4 * 3600, "safe_default"),
+    SAMPLE: PriorityClass("P3 quality sample", 5 * 86_400, "drop"),
 }
 
 _DISPOSITIONS = {
     "approve": "answer",
     "edit": "answer",
+    "choose": "answer",
     "safe_default": "safe_default",
     "refuse": "refuse",
 }
@@ -52,16 +101,119 @@ class Piece(NamedTuple):
 
 
 def sources_of(transition: str) -> frozenset[str]:
-    return TRANSITIONS[transition][0]
+    return TRANSITIONS[transition].sources
 
 
 def target_of(transition: str) -> str:
-    return TRANSITIONS[transition][1]
+    return TRANSITIONS[transition].target
+
+
+def stages_of(transition: str) -> frozenset[str]:
+    return TRANSITIONS[transition].stages
+
+
+def released_by(stage: str) -> str:
+    """How a case is given back: a second reviewer's waits for another second."""
+    return "release_second" if stage == SECOND else "release"
+
+
+def lost_by(stage: str) -> str:
+    return "lose_second_lease" if stage == SECOND else "lose_lease"
+
+
+def next_level(level: int) -> int:
+    return min(level + 1, LEAD_LEVEL)
 
 
 def level_after_losses(*, level: int, losses: int) -> int:
     """A case that is claimed and dropped again and again needs someone else's eyes."""
-    return level + 1 if losses and losses % LEASE_LOSSES_BEFORE_LEVEL_UP == 0 else level
+    is_due = losses > 0 and losses % LEASE_LOSSES_BEFORE_LEVEL_UP == 0
+    return next_level(level) if is_due else level
+
+
+def priority_of(*, is_waited_for: bool, is_high_risk: bool) -> int:
+    """A client on its connection comes first; then what is risky; then the rest."""
+    if is_waited_for:
+        return LIVE
+    return HIGH if is_high_risk else NORMAL
+
+
+def due_s(*, priority: int, opened_s: float, hold_ends_s: float) -> float:
+    """When a case must have ended: by its class, and never after the hold behind it."""
+    within_s = PRIORITIES[priority].within_s
+    return hold_ends_s if within_s is None else min(opened_s + within_s, hold_ends_s)
+
+
+def disposition_at_end(*, priority: int, on_timeout: str) -> str:
+    """What the client gets when nobody decided; never an answer that nobody approved."""
+    given = PRIORITIES[priority].at_end or on_timeout
+    return "safe_default" if given == "pending" else given
+
+
+class Wanted(NamedTuple):
+    """What a case asks of who takes it. ``rank`` is the place of its data class."""
+
+    queue: str
+    rank: int
+    level: int
+
+
+class Ability(NamedTuple):
+    """What a reviewer brings. ``queues`` empty means every queue; ``rank`` is the clearance."""
+
+    queues: frozenset[str]
+    rank: int
+    is_lead: bool
+
+
+def why_not(wanted: Wanted, ability: Ability, *, has_decided: bool, is_own: bool) -> str:
+    """Why this reviewer may not take the case, from a closed list, or nothing."""
+    if is_own:
+        return "own_request"
+    if has_decided:
+        return "same_person"
+    if wanted.rank > ability.rank:
+        return "clearance"
+    if ability.queues and wanted.queue not in ability.queues:
+        return "skill"
+    return "level" if wanted.level >= LEAD_LEVEL and not ability.is_lead else ""
+
+
+SECOND_SHARE_CHANGED = 0.30
+SECOND_PERMILLE = 50
+
+
+def draw_permille(case_id: UUID, purpose: str) -> int:
+    """A number below 1000 that is always the same for one case and purpose."""
+    seen = sha256(f"{purpose}:{case_id}".encode()).digest()
+    return int.from_bytes(seen[:8], "big") * 1000 >> 64
+
+
+def why_second(
+    *, case_id: UUID, is_high_risk: bool, is_restricted: bool, changed: float, is_live: bool
+) -> str:
+    """Why a second reviewer must see a case after the first, from a closed list, or nothing.
+
+    The draw leaves out live holds: drawn ones would keep their clients waiting past the deadline
+    for a check that serves the statistics and not them.
+    """
+    if is_restricted:
+        return "restricted"
+    if is_high_risk:
+        return "high_risk"
+    if changed > SECOND_SHARE_CHANGED:
+        return "edited"
+    is_drawn = not is_live and draw_permille(case_id, "second") < SECOND_PERMILLE
+    return "drawn" if is_drawn else ""
+
+
+def agree(*, first_kind: str, second_kind: str) -> bool:
+    """Whether two verdicts say the same. The second reads what the first would release, so it
+    agrees with an answer only by approving it as it stands.
+    """
+    if disposition_of(first_kind) == "answer":
+        return second_kind == "approve"
+    return first_kind == second_kind
 
 
 def lease_end_s(*, claimed_s: float, now_s: float) -> float:

@@ -17,6 +17,7 @@ APPS = ("accounts", "routing", "review", "audit")
 # Writes that are no act of anybody: each says where its act is recorded.
 EXEMPT = {
     "review.services.transitions.move": "each caller records the transition that it makes",
+    "review.services.claims.beat": "a sign of life; it changes neither lease nor version",
     "accounts.services.access.begin_attempt": "a counter; person.sign_in_failed says what happened",
     "accounts.services.access.clear_attempts": "a counter; person.signed_in says what happened",
     "accounts.services.tokens.note_use": "when it was last used, to the hour; no act",

@@ -15,9 +15,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from review import queries
+from review import tasks
 from review.models import Case, CaseVerdict
-from review.services import cases
+from review.queries import cases as queries
+from review.services import cases, claims, replays, verdicts
+from routing.services import asking_again
 from screens.api import MOST_PER_PAGE, ApiView, TextField, etag_of, page, valid, with_etag
 from screens.errors import NotFound
 
@@ -41,6 +43,9 @@ class CaseOut(serializers.ModelSerializer[Case]):
             "why",
             "priority",
             "level",
+            "stage",
+            "is_high_risk",
+            "replays",
             "state",
             "version",
             "opened_at",
@@ -48,14 +53,38 @@ class CaseOut(serializers.ModelSerializer[Case]):
             "claimed_by",
             "claimed_at",
             "lease_expires_at",
+            "heartbeat_at",
             "ended_at",
         )
+
+
+class OtherOut(serializers.Serializer[Any]):
+    candidate_id = serializers.UUIDField()
+    backend = serializers.CharField(allow_blank=True)
+    text = serializers.CharField()
 
 
 class TextsOut(serializers.Serializer[Any]):
     request = serializers.CharField()
     candidate = serializers.CharField(required=False)
     candidate_id = serializers.UUIDField(required=False)
+    others = OtherOut(many=True)
+
+
+class ReasonBody(serializers.Serializer[Any]):
+    reason_code = serializers.ChoiceField(choices=CaseVerdict.Reason.choices)
+    reason = TextField(max_length=2000)
+
+
+class ReplayBody(ReasonBody):
+    backend = TextField(max_length=64)
+
+
+class OfferOut(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    tier = serializers.CharField()
+    boundary = serializers.CharField()
+    reason = serializers.CharField(help_text="Why it may not be asked; empty when it may.")
 
 
 class ReleaseBody(serializers.Serializer[Any]):
@@ -70,6 +99,9 @@ class DecideBody(serializers.Serializer[Any]):
     reason = TextField(max_length=2000, default="", allow_blank=True)
     answer = TextField(max_length=200_000, default="", allow_blank=True, trim_whitespace=False)
     candidate_id = serializers.UUIDField(required=False, allow_null=True)
+    flags = serializers.ListField(
+        child=serializers.ChoiceField(choices=CaseVerdict.Flag.choices), default=list
+    )
 
 
 def _case(case_id: UUID) -> Case:
@@ -112,7 +144,7 @@ class ClaimNext(ApiView):
     )
     def post(self, request: Request) -> Response:
         by: Any = request.user
-        case = cases.claim_next(by=by)
+        case = claims.claim_next(by=by)
         return Response(status=204) if case is None else _answer(case)
 
 
@@ -130,7 +162,7 @@ class Claim(ApiView):
     @extend_schema(request=None, responses=CaseOut, summary="Claim this case")
     def post(self, request: Request, case_id: UUID) -> Response:
         by: Any = request.user
-        return _answer(cases.claim_case(case=_case(case_id), by=by))
+        return _answer(claims.claim_case(case=_case(case_id), by=by))
 
 
 class Extend(ApiView):
@@ -139,7 +171,57 @@ class Extend(ApiView):
     @extend_schema(request=None, responses=CaseOut, summary="Extend one's own lease")
     def post(self, request: Request, case_id: UUID) -> Response:
         by: Any = request.user
-        return _answer(cases.extend_lease(case=_case(case_id), by=by))
+        return _answer(claims.extend_lease(case=_case(case_id), by=by))
+
+
+class Heartbeat(ApiView):
+    needs: ClassVar = {"POST": "review.decide"}
+
+    @extend_schema(
+        request=None,
+        responses=CaseOut,
+        summary="Say every minute that one still works on the case; the lease stays as it is",
+    )
+    def post(self, request: Request, case_id: UUID) -> Response:
+        by: Any = request.user
+        return _answer(claims.beat(case=_case(case_id), by=by))
+
+
+class Escalate(ApiView):
+    needs: ClassVar = {"POST": "review.decide"}
+
+    @extend_schema(
+        request=ReasonBody, responses=CaseOut, summary="Raise one's own case to the lead reviewers"
+    )
+    def post(self, request: Request, case_id: UUID) -> Response:
+        by: Any = request.user
+        body = valid(ReasonBody, request)
+        return _answer(claims.escalate_case(case=_case(case_id), by=by, **body))
+
+
+class Replay(ApiView):
+    needs: ClassVar = {"GET": "review.decide", "POST": "review.decide"}
+
+    @extend_schema(
+        responses=OfferOut(many=True),
+        summary="Which backends may answer the request of this case again, and why others may not",
+    )
+    def get(self, request: Request, case_id: UUID) -> Response:
+        case = _case(case_id)
+        found = asking_again.offers(decision_id=case.decision_id, data_class=case.data_class)
+        return page(list(OfferOut(found, many=True).data))
+
+    @extend_schema(
+        request=ReplayBody,
+        responses={202: CaseOut},
+        summary="Have another backend answer; the case comes back to the queue with its answer",
+    )
+    def post(self, request: Request, case_id: UUID) -> Response:
+        by: Any = request.user
+        case = _case(case_id)
+        candidate = replays.request_replay(case=case, by=by, **valid(ReplayBody, request))
+        tasks.replay.delay(candidate.pk)
+        return _answer(case, status=202)
 
 
 class Release(ApiView):
@@ -149,7 +231,7 @@ class Release(ApiView):
     def post(self, request: Request, case_id: UUID) -> Response:
         body = valid(ReleaseBody, request)
         by: Any = request.user
-        return _answer(cases.release_case(case=_case(case_id), by=by, reason=body["reason"]))
+        return _answer(claims.release_case(case=_case(case_id), by=by, reason=body["reason"]))
 
 
 class Reveal(ApiView):
@@ -172,4 +254,4 @@ class Decide(ApiView):
     def post(self, request: Request, case_id: UUID) -> Response:
         body = valid(DecideBody, request)
         by: Any = request.user
-        return _answer(cases.decide_case(case=_case(case_id), by=by, **body))
+        return _answer(verdicts.decide_case(case=_case(case_id), by=by, **body))

@@ -1,3 +1,4 @@
-from review.models.cases import Case, CaseVerdict
+from review.models.cases import Case, CaseCandidate, CaseVerdict
+from review.models.reviewers import Reviewer
 
-__all__ = ["Case", "CaseVerdict"]
+__all__ = ["Case", "CaseCandidate", "CaseVerdict", "Reviewer"]

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
+from django.utils import timezone
 
 from review import rules
 
@@ -31,6 +32,11 @@ class Case(models.Model):
         NORMAL = 2, "P2 normal"
         SAMPLE = 3, "P3 quality sample"
 
+    class Stage(models.TextChoices):
+        FIRST = "first", "first review"
+        SECOND = "second", "second review"
+        ADJUDICATION = "adjudication", "adjudication"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     hold = models.OneToOneField(
         "routing.Hold", null=True, on_delete=models.PROTECT, related_name="case"
@@ -50,11 +56,18 @@ class Case(models.Model):
     version = models.PositiveIntegerField(default=1)
     opened_at = models.DateTimeField()
     due_at = models.DateTimeField()
+    stage = models.CharField(max_length=12, choices=Stage, default=Stage.FIRST)
+    is_high_risk = models.BooleanField(default=False)
+    # Whoever answers for the client, as its key said when the request was held.
+    owner = models.CharField(max_length=100, blank=True)
+    replays = models.PositiveSmallIntegerField(default=0)
     claimed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
     )
     claimed_at = models.DateTimeField(null=True)
     lease_expires_at = models.DateTimeField(null=True)
+    # The last sign of life of the holder's page; it never shortens the lease.
+    heartbeat_at = models.DateTimeField(null=True)
     lease_losses = models.PositiveSmallIntegerField(default=0)
     ended_at = models.DateTimeField(null=True)
 
@@ -119,8 +132,14 @@ class Case(models.Model):
     def ending(self) -> str:
         """How it ended and by whom, as a sentence without a subject of its own; empty before."""
         if self.state == self.State.RESOLVED:
-            verdict = self.verdicts.select_related("by").last()
-            return f"{verdict.by} decided it ({verdict.get_kind_display()})." if verdict else ""
+            verdicts = list(self.verdicts.select_related("by"))
+            if not verdicts:
+                return ""
+            last = verdicts[-1]
+            who = [last.by] if last.stage == self.Stage.ADJUDICATION else [v.by for v in verdicts]
+            # A second reviewer agreed with the first, whose verdict it is.
+            said = (last if len(who) == 1 else verdicts[0]).get_kind_display()
+            return f"{' and '.join(map(str, who))} decided it ({said})."
         return {
             self.State.EXPIRED: "nobody decided in time.",
             self.State.CANCELLED: "the client took its request back.",
@@ -134,6 +153,7 @@ class CaseVerdict(models.Model):
     class Kind(models.TextChoices):
         APPROVE = "approve", "approved"
         EDIT = "edit", "edited and approved"
+        CHOOSE = "choose", "another answer chosen"
         SAFE_DEFAULT = "safe_default", "safe default"
         REFUSE = "refuse", "refused"
 
@@ -150,20 +170,72 @@ class CaseVerdict(models.Model):
         TEST = "test", "test"
         OTHER = "other", "other"
 
+    class Flag(models.TextChoices):
+        RULE_WRONG = "rule_wrong", "the rule is wrong"
+        THRESHOLD_TOO_LOW = "threshold_too_low", "a threshold is too low"
+        THRESHOLD_TOO_HIGH = "threshold_too_high", "a threshold is too high"
+        ADD_TO_EVAL_SET = "add_to_eval_set", "add it to the eval set"
+
     case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="verdicts")
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     kind = models.CharField(max_length=12, choices=Kind)
     reason_code = models.CharField(max_length=16, choices=Reason, blank=True)
     reason = models.TextField(blank=True)
     level = models.PositiveSmallIntegerField(default=1)
-    at = models.DateTimeField(auto_now_add=True)
+    stage = models.CharField(max_length=12, choices=Case.Stage, default=Case.Stage.FIRST)
+    flags = models.JSONField(default=list, blank=True)
+    # What it would release, where it releases an answer, and how far that is from the draft.
+    answer_payload = models.UUIDField(null=True)
+    commitment = models.CharField(max_length=80, blank=True)
+    candidate_backend = models.CharField(max_length=64, blank=True)
+    changed_permille = models.PositiveSmallIntegerField(null=True)
+    open_ms = models.PositiveBigIntegerField(default=0)
+    # Makes the digest of a verdict that is not told yet impossible to guess.
+    nonce = models.CharField(max_length=32, blank=True)
+    at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        ordering = ("at",)
+        ordering = ("at", "id")
         constraints = [
-            models.UniqueConstraint(fields=("case", "by", "level"), name="one_verdict_per_level"),
+            models.UniqueConstraint(fields=("case", "by"), name="one_case_verdict_per_person"),
+            models.UniqueConstraint(fields=("case", "stage"), name="one_case_verdict_per_stage"),
             models.CheckConstraint(
                 condition=Q(kind="approve") | ~Q(reason_code=""),
                 name="all_but_approval_need_a_reason_code",
             ),
         ]
+
+
+class CaseCandidate(models.Model):
+    """An answer that a reviewer had another backend give; the draft of the router is the hold's."""
+
+    class State(models.TextChoices):
+        MAKING = "making", "being made"
+        READY = "ready", "ready"
+        FAILED = "failed", "failed"
+
+    case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="candidates")
+    number = models.PositiveSmallIntegerField()
+    backend = models.CharField(max_length=64)
+    boundary = models.CharField(max_length=8)
+    state = models.CharField(max_length=6, choices=State, default=State.MAKING)
+    payload = models.UUIDField(null=True)
+    problem = models.CharField(max_length=300, blank=True)
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    asked_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("case", "number")
+        constraints = [
+            models.UniqueConstraint(fields=("case", "number"), name="candidate_number_once"),
+            models.CheckConstraint(
+                condition=~Q(state="ready") | Q(payload__isnull=False),
+                name="ready_candidate_has_a_text",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"answer {self.number} of {self.backend}"

@@ -10,15 +10,19 @@ import logging
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from review import rules
-from review.models import Case
-from review.services.cases import open_case
+from review.models import Case, CaseCandidate
+from review.queries import eligible
+from review.services.cases import due_at, open_case
+from review.services.replays import end_replay
 from review.services.transitions import SWEEPER, lose_lease, move, record
+from review.services.verdicts import unsealed
 from routing.models import Hold
 from routing.services import holds
 
@@ -26,6 +30,8 @@ log = logging.getLogger(__name__)
 
 # The router ends its own holds; a moment's grace keeps the two from racing for nothing.
 GRACE = timedelta(seconds=2)
+# A replay that has not come back by then never will: its worker is gone.
+REPLAY_LOST = timedelta(minutes=3)
 _MOST = 500
 
 
@@ -36,8 +42,16 @@ def sweep(*, now: datetime | None = None) -> dict[str, int]:
     ended = Q(due_at__lt=now - GRACE) | Q(
         hold__state__in=(Hold.State.EXPIRED, Hold.State.CANCELLED)
     )
+    unwaited = alive.filter(priority=Case.Priority.LIVE, hold__delivery=Hold.Delivery.STORED)
+    lost = alive.filter(
+        state=Case.State.REPLAYING,
+        candidates__state=CaseCandidate.State.MAKING,
+        candidates__asked_at__lt=now - REPLAY_LOST,
+    )
     return {
         "opened": _each(_holds_without_case(), lambda pk: open_case(decision_id=pk) is not None),
+        "reprioritised": _each(_ids(unwaited), _reprioritise),
+        "replays_lost": _each(_ids(lost), lambda pk: _lose_replay(pk, now)),
         "ended": _each(_ids(alive.filter(ended)), lambda pk: _settle(pk, now)),
         "leases_lost": _each(
             _ids(alive.filter(state=Case.State.CLAIMED, lease_expires_at__lte=now)),
@@ -84,7 +98,8 @@ def _settle(case_id: uuid.UUID, now: datetime) -> bool:
     if hold is None:
         return _expire(case, now, disposition=None)
     if hold.state == Hold.State.WAITING:
-        holds.expire_hold(decision_id=hold.pk)
+        given = rules.disposition_at_end(priority=case.priority, on_timeout=hold.on_timeout)
+        holds.expire_hold(decision_id=hold.pk, disposition=given)
         hold.refresh_from_db()
     if hold.state == Hold.State.CANCELLED:
         return _cancel(case, now)
@@ -94,15 +109,47 @@ def _settle(case_id: uuid.UUID, now: datetime) -> bool:
 def _expire(case: Case, now: datetime, *, disposition: str | None) -> bool:
     if not move(case, "expire", ended_at=now):
         return False
-    record("review.expired", case, SWEEPER, disposition=disposition)
+    record("review.expired", case, SWEEPER, disposition=disposition, **_untold(case))
     return True
 
 
 def _cancel(case: Case, now: datetime) -> bool:
     if not move(case, "cancel", ended_at=now):
         return False
-    record("review.cancelled", case, SWEEPER)
+    record("review.cancelled", case, SWEEPER, **_untold(case))
     return True
+
+
+def _untold(case: Case) -> dict[str, Any]:
+    """A first verdict that no second reviewer came to see; the trail has only its digest so far."""
+    if case.stage != Case.Stage.SECOND:
+        return {}
+    return {"first": unsealed(case.verdicts.select_related("by").get(stage=Case.Stage.FIRST))}
+
+
+@transaction.atomic
+def _reprioritise(case_id: uuid.UUID) -> bool:
+    """Nobody waits on a connection any more: the case goes where its risk puts it."""
+    case = _locked(case_id)
+    if case is None or case.hold is None:
+        return False
+    priority = rules.priority_of(
+        is_waited_for=False,
+        is_high_risk=case.is_high_risk or eligible.is_restricted(case.data_class),
+    )
+    due = due_at(case.hold, priority)
+    if not move(case, "reprioritise", priority=priority, due_at=due):
+        return False
+    record("review.reprioritised", case, SWEEPER, priority=priority, due_at=due)
+    return True
+
+
+@transaction.atomic
+def _lose_replay(case_id: uuid.UUID, now: datetime) -> bool:
+    case = _locked(case_id)
+    return case is not None and end_replay(
+        case=case, number=case.replays, problem="It did not come back in time.", now=now
+    )
 
 
 @transaction.atomic

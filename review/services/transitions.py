@@ -17,7 +17,12 @@ from review.errors import AlreadyClaimed, CaseEnded, ClaimLost
 from review.models import Case
 
 SWEEPER = SYSTEM("sweeper")
-UNCLAIMED: dict[str, Any] = {"claimed_by": None, "claimed_at": None, "lease_expires_at": None}
+UNCLAIMED: dict[str, Any] = {
+    "claimed_by": None,
+    "claimed_at": None,
+    "lease_expires_at": None,
+    "heartbeat_at": None,
+}
 
 
 def move(case: Case, transition: str, *, held_by: User | None = None, **changes: Any) -> bool:
@@ -25,12 +30,17 @@ def move(case: Case, transition: str, *, held_by: User | None = None, **changes:
 
     The case is fresh afterwards in either case, so that a refusal can name who was first.
     """
-    where = Q(pk=case.pk, version=case.version, state__in=rules.sources_of(transition))
+    where = Q(
+        pk=case.pk,
+        version=case.version,
+        state__in=rules.sources_of(transition),
+        stage__in=rules.stages_of(transition),
+    )
     if held_by is not None:
         where &= Q(claimed_by=held_by)
-    changed = Case.objects.filter(where).update(
-        state=rules.target_of(transition), version=F("version") + 1, **changes
-    )
+    if target := rules.target_of(transition):
+        changes["state"] = target
+    changed = Case.objects.filter(where).update(version=F("version") + 1, **changes)
     case.refresh_from_db()
     return changed == 1
 
@@ -51,6 +61,7 @@ def record(kind: str, case: Case, by: Actor, *, reason: str = "", **details: Any
             "data_class": case.data_class,
             "version": case.version,
             "level": case.level,
+            "stage": case.stage,
             **details,
         },
     )
@@ -61,7 +72,7 @@ def lose_lease(case: Case) -> bool:
     holder, losses = case.claimed_by, case.lease_losses + 1
     if not move(
         case,
-        "lose_lease",
+        rules.lost_by(case.stage),
         lease_losses=losses,
         level=rules.level_after_losses(level=case.level, losses=losses),
         **UNCLAIMED,

@@ -8,10 +8,11 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from review import queries
-from review.forms import ReleaseForm, VerdictForm
+from review import tasks
+from review.forms import ReasonForm, ReleaseForm, ReplayForm, VerdictForm
 from review.models import Case, CaseVerdict
-from review.services import cases
+from review.queries import cases as queries
+from review.services import cases, claims, replays, verdicts
 from review.views.screen import place_of, show
 from screens.access import needs
 from screens.answers import status_of
@@ -20,9 +21,15 @@ from screens.pages import redirect_303
 
 _SAID = {
     "approve": "Approved. The client gets the draft as it stands.",
+    "choose": "The client gets the answer that you chose.",
     "edit": "Approved with your edit. The client gets your answer.",
     "safe_default": "The client gets the safe default.",
     "refuse": "Refused. The client is told that a person refused it.",
+}
+
+_NOT_YET = {
+    Case.Stage.SECOND: "Your verdict is kept. The client gets its answer after a second look.",
+    Case.Stage.ADJUDICATION: "You and the first reviewer differ; a lead settles it.",
 }
 
 
@@ -37,7 +44,7 @@ def case(request: HttpRequest, case_id: UUID) -> HttpResponse:
 def claim(request: HttpRequest, case_id: UUID) -> HttpResponse:
     wanted = cases.get_case(case_id)
     try:
-        cases.claim_case(case=wanted, by=request.user)
+        claims.claim_case(case=wanted, by=request.user)
     except DomainError as problem:
         return show(request, case_id, problem=problem, status=status_of(problem))
     return redirect_303(request, place_of(request, wanted), "The case is yours for 10 minutes.")
@@ -50,7 +57,7 @@ def release(request: HttpRequest, case_id: UUID) -> HttpResponse:
     form = ReleaseForm(request.POST)
     reason = form.cleaned_data["reason"] if form.is_valid() else ""
     try:
-        cases.release_case(case=held, by=request.user, reason=reason)
+        claims.release_case(case=held, by=request.user, reason=reason)
     except DomainError as problem:
         return show(request, case_id, problem=problem, status=status_of(problem))
     return redirect_303(request, place_of(request, held), "The case waits in the queue again.")
@@ -61,10 +68,46 @@ def release(request: HttpRequest, case_id: UUID) -> HttpResponse:
 def extend(request: HttpRequest, case_id: UUID) -> HttpResponse:
     held = cases.get_case(case_id)
     try:
-        cases.extend_lease(case=held, by=request.user)
+        claims.extend_lease(case=held, by=request.user)
     except DomainError as problem:
         return show(request, case_id, problem=problem, status=status_of(problem))
     return redirect_303(request, place_of(request, held), "Your claim was extended.")
+
+
+@require_POST
+@needs("review.decide")
+def heartbeat(request: HttpRequest, case_id: UUID) -> HttpResponse:
+    """The page says once a minute that it is open; the lease is not touched by it."""
+    claims.beat(case=cases.get_case(case_id), by=request.user)
+    return HttpResponse(status=204)
+
+
+@require_POST
+@needs("review.decide")
+def escalate(request: HttpRequest, case_id: UUID) -> HttpResponse:
+    held, form = cases.get_case(case_id), ReasonForm(request.POST, act="escalate")
+    form.is_valid()
+    given = {name: form.cleaned_data.get(name, "") for name in ("reason_code", "reason")}
+    try:
+        claims.escalate_case(case=held, by=request.user, **given)
+    except DomainError as problem:
+        return show(request, case_id, problem=problem, status=status_of(problem))
+    return redirect_303(request, place_of(request, None), "The case is with the lead reviewers.")
+
+
+@require_POST
+@needs("review.decide")
+def replay(request: HttpRequest, case_id: UUID) -> HttpResponse:
+    held, form = cases.get_case(case_id), ReplayForm(request.POST)
+    form.is_valid()
+    given = {n: form.cleaned_data.get(n, "") for n in ("backend", "reason_code", "reason")}
+    try:
+        candidate = replays.request_replay(case=held, by=request.user, **given)
+    except DomainError as problem:
+        return show(request, case_id, problem=problem, status=status_of(problem))
+    tasks.replay.delay(candidate.pk)
+    said = f"{candidate.backend} was asked; the case comes back to the queue with its answer."
+    return redirect_303(request, place_of(request, held), said)
 
 
 @require_POST
@@ -90,15 +133,16 @@ def decide(request: HttpRequest, case_id: UUID) -> HttpResponse:
     if not form.is_valid():
         return _again(request, held, form, None)
     try:
-        cases.decide_case(case=held, by=request.user, kind=kind, **form.cleaned_data)
+        decided = verdicts.decide_case(case=held, by=request.user, kind=kind, **form.cleaned_data)
     except (Conflict, Invalid) as problem:
         return _again(request, held, form, problem)
     following = queries.next_case(person=request.user, now=timezone.now(), after=held.pk)
+    said = _SAID[kind] if decided.has_ended else _NOT_YET[decided.stage]
     what_next = "" if following else " Nothing else waits."
-    return redirect_303(request, place_of(request, following), _SAID[kind] + what_next)
+    return redirect_303(request, place_of(request, following), said + what_next)
 
 
-def _texts(request: HttpRequest, held: Case) -> dict[str, str] | None:
+def _texts(request: HttpRequest, held: Case) -> dict[str, object] | None:
     """The texts again beside a form that was not accepted; this reading is recorded too."""
     if "was_shown" not in request.POST:
         return None

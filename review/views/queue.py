@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET, require_POST
 
 from review.errors import TooManyClaims
-from review.services import cases
+from review.services import claims
 from review.views.screen import place_of, queue_url, show
 from screens.access import needs
 from screens.answers import status_of
@@ -32,7 +32,7 @@ def _chosen(request: HttpRequest) -> UUID | None:
 @needs("review.decide")
 def claim_next(request: HttpRequest) -> HttpResponse:
     try:
-        case = cases.claim_next(by=request.user)
+        case = claims.claim_next(by=request.user)
     except TooManyClaims as problem:
         return show(request, None, problem=problem, status=status_of(problem))
     if case is None:

@@ -16,12 +16,15 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 
-from review import queries, rules
-from review.forms import VerdictForm
+from review import rules
+from review.forms import ReasonForm, ReplayForm, VerdictForm
 from review.models import Case, CaseVerdict
+from review.queries import cases as queries
+from review.queries.messages import messages_of
 from review.services.cases import get_case
+from routing.services import asking_again
 from screens.access import may
-from screens.errors import DomainError
+from screens.errors import DomainError, Invalid
 from screens.pages import page_of, render_screen, wants_fragment
 
 _FILTERS: Final = ("class", "rule", "due")
@@ -64,9 +67,9 @@ def place_of(request: HttpRequest, case: Case | None) -> str:
 
 
 def verdict_forms(
-    case: Case, texts: Mapping[str, str], bound: VerdictForm | None
+    case: Case, texts: Mapping[str, Any], bound: VerdictForm | None
 ) -> dict[str, VerdictForm]:
-    """The four forms of a case by kind; the one that was sent keeps what was typed."""
+    """The forms of a case by kind; the one that was sent keeps what was typed."""
     fresh = {
         kind: VerdictForm(
             kind=kind,
@@ -77,14 +80,29 @@ def verdict_forms(
         )
         for kind in Kind.values
     }
+    others = [
+        (one["candidate_id"], one["backend"] or "a reviewer") for one in texts.get("others", ())
+    ]
+    fresh[Kind.CHOOSE].offer(others)
+    if bound is not None and bound.kind == Kind.CHOOSE:
+        bound.offer(others)
     return {**fresh, bound.kind: bound} if bound else fresh
+
+
+def offers_of(case: Case) -> list[asking_again.Offer]:
+    """The backends that may be asked again first; none where the trail does not suffice."""
+    try:
+        found = asking_again.offers(decision_id=case.decision_id, data_class=case.data_class)
+    except Invalid:
+        return []
+    return sorted(found, key=lambda one: (bool(one.reason), one.name))
 
 
 def show(
     request: HttpRequest,
     case_id: UUID | None,
     *,
-    texts: Mapping[str, str] | None = None,
+    texts: Mapping[str, Any] | None = None,
     bound: VerdictForm | None = None,
     problem: DomainError | None = None,
     compared: bool = False,
@@ -107,7 +125,7 @@ def show(
 def _case_context(
     request: HttpRequest,
     case: Case,
-    texts: Mapping[str, str] | None,
+    texts: Mapping[str, Any] | None,
     bound: VerdictForm | None,
     now: datetime,
 ) -> dict[str, Any]:
@@ -117,9 +135,12 @@ def _case_context(
         "view": view,
         "case": case,
         "texts": shown,
-        "messages_of_request": queries.messages_of(shown["request"]) if shown else [],
+        "messages_of_request": messages_of(shown["request"]) if shown else [],
         "forms": verdict_forms(case, shown or {}, bound) if view.is_mine else {},
         "open_kind": bound.kind if bound else "",
+        "escalate_form": ReasonForm(act="escalate") if view.may_escalate else None,
+        "offers": offers_of(case) if view.may_replay and shown else [],
+        "replay_form": ReplayForm() if view.may_replay else None,
         "seen": view.seen,
         "has_changed": wants_fragment(request) and request.GET.get("seen", view.seen) != view.seen,
     }

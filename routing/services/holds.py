@@ -73,15 +73,15 @@ def notify(decision_id: uuid.UUID) -> None:
 
 @transaction.atomic
 def answer_hold(
-    *, decision_id: uuid.UUID, disposition: str, payload: payloads.SealedPayload | None = None
+    *, decision_id: uuid.UUID, disposition: str, answer_payload: uuid.UUID | None = None
 ) -> None:
-    """Give the waiting client its answer. Raises HoldClosed when somebody or time was first."""
-    if payload is not None:
-        payloads.store(payload)
+    """Give the waiting client its answer, a stored payload. Raises HoldClosed when somebody or
+    time was first.
+    """
     changed = Hold.objects.filter(pk=decision_id, state=Hold.State.WAITING).update(
         state=Hold.State.ANSWERED,
         disposition=disposition,
-        answer_payload=payload.id if payload else None,
+        answer_payload=answer_payload,
         answered_at=timezone.now(),
     )
     if changed != 1:
@@ -101,15 +101,20 @@ def leave_pending(*, decision_id: uuid.UUID) -> Answer:
 
 
 @transaction.atomic
-def expire_hold(*, decision_id: uuid.UUID) -> Answer:
-    """End a hold whose time has passed and return what its client gets by the rule."""
+def expire_hold(*, decision_id: uuid.UUID, disposition: str = "") -> Answer:
+    """End a hold whose time has passed and return what its client gets: what its rule says, or
+    the ``disposition`` that the class of its case has instead.
+    """
     hold = Hold.objects.get(pk=decision_id)
-    is_pending = hold.on_timeout == Hold.Disposition.PENDING
-    Hold.objects.filter(pk=decision_id, state=Hold.State.WAITING).update(
+    given = disposition or hold.on_timeout
+    is_pending = given == Hold.Disposition.PENDING
+    changed = Hold.objects.filter(pk=decision_id, state=Hold.State.WAITING).update(
         state=Hold.State.EXPIRED,
-        disposition=Hold.Disposition.SAFE_DEFAULT if is_pending else hold.on_timeout,
+        disposition=Hold.Disposition.SAFE_DEFAULT if is_pending else given,
         answered_at=timezone.now(),
     )
+    if changed:
+        notify(decision_id)
     hold.refresh_from_db()
     return state_of(hold)
 

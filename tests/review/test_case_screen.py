@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from audit.models import Event
 from review.models import Case, CaseVerdict
-from review.queries import messages_of
-from review.services import cases
+from review.queries.messages import messages_of
+from review.services import cases, claims, verdicts
 from routing.services import holds
 from tests.review.conftest import DRAFT, PROMPT
 
@@ -36,7 +36,7 @@ def as_(people: dict[str, Any]) -> Callable[[str], Client]:
 
 @pytest.fixture
 def mine(case_of: Callable[..., Any], people: dict[str, Any]) -> Any:
-    return cases.claim_case(case=case_of(made=True), by=people["rui"])
+    return claims.claim_case(case=case_of(made=True), by=people["rui"])
 
 
 def url(name: str, case: Any, query: str = "") -> str:
@@ -125,7 +125,7 @@ def test_the_text_is_shown_to_the_holder_as_text_and_recorded(
     as_: Any, case_of: Any, people: Any
 ) -> None:
     nasty = "<script>alert(1)</script> **bold**"
-    case = cases.claim_case(case=case_of(prompt=nasty, draft=nasty), by=people["rui"])
+    case = claims.claim_case(case=case_of(prompt=nasty, draft=nasty), by=people["rui"])
 
     answer = as_("rui").post(url("reveal-case", case))
 
@@ -158,7 +158,7 @@ def test_no_decision_is_chosen_beforehand_and_none_is_larger(as_: Any, mine: Any
     page = text_of(as_("rui").post(url("reveal-case", mine)))
     choices = page.split('class="choices no-print"')[1].split("How it was decided")[0]
 
-    assert choices.count('<details name="verdict">') == 4
+    assert choices.count('<details name="verdict">') == 5
     assert '<details name="verdict" open' not in choices
     assert "primary" not in choices
     assert "autofocus" not in choices
@@ -253,7 +253,7 @@ def test_an_unknown_decision_is_refused(kind: str, as_: Any, mine: Any) -> None:
 def test_a_decision_that_comes_second_is_told_who_was_first(
     as_: Any, mine: Any, people: Any
 ) -> None:
-    cases.decide_case(case=mine, by=people["rui"], kind="safe_default", **REASON)
+    verdicts.decide_case(case=mine, by=people["rui"], kind="safe_default", **REASON)
 
     answer = as_("noor").post(url("decide-case", mine), {"kind": "refuse", **REASON})
 
@@ -274,7 +274,7 @@ def test_a_decision_that_comes_too_late_changes_nothing_and_says_so(as_: Any, mi
 def test_an_ended_case_shows_by_whom_how_when_and_what_was_delivered(
     as_: Any, mine: Any, people: Any
 ) -> None:
-    cases.decide_case(case=mine, by=people["rui"], kind="refuse", **REASON)
+    verdicts.decide_case(case=mine, by=people["rui"], kind="refuse", **REASON)
     holds.note_delivery(mine.decision_id, "client_gone")
 
     page = text_of(as_("ada").get(mine.get_absolute_url()))

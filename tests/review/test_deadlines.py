@@ -11,13 +11,13 @@ from django.utils import timezone
 
 from review import tasks
 from review.models import Case
-from review.services import cases, deadlines
+from review.services import cases, claims, deadlines, verdicts
 from routing.models import Hold
 from routing.services import holds
 
 pytestmark = pytest.mark.django_db
 
-NOTHING = {"opened": 0, "ended": 0, "leases_lost": 0}
+NOTHING = {"opened": 0, "reprioritised": 0, "replays_lost": 0, "ended": 0, "leases_lost": 0}
 
 
 def later(**distance: float) -> Any:
@@ -86,7 +86,7 @@ def test_a_case_whose_request_was_taken_back_is_cancelled(
 def test_a_claimed_case_ends_in_time_too(
     case_of: Callable[..., Any], people: dict[str, Any]
 ) -> None:
-    case = cases.claim_case(case=case_of(due_s=20), by=people["rui"])
+    case = claims.claim_case(case=case_of(due_s=20), by=people["rui"])
 
     deadlines.sweep(now=later(seconds=30))
 
@@ -94,8 +94,8 @@ def test_a_claimed_case_ends_in_time_too(
 
 
 def test_a_decided_case_is_left_alone(case_of: Callable[..., Any], people: dict[str, Any]) -> None:
-    case = cases.claim_case(case=case_of(due_s=20), by=people["rui"])
-    cases.decide_case(
+    case = claims.claim_case(case=case_of(due_s=20), by=people["rui"])
+    verdicts.decide_case(
         case=case, by=people["rui"], kind="refuse", reason_code="unsafe", reason="Not this one."
     )
 
@@ -106,7 +106,7 @@ def test_a_decided_case_is_left_alone(case_of: Callable[..., Any], people: dict[
 def test_a_lost_claim_returns_the_case(
     case_of: Callable[..., Any], people: dict[str, Any], kinds_of: Any
 ) -> None:
-    case = cases.claim_case(case=case_of(due_s=3000), by=people["rui"])
+    case = claims.claim_case(case=case_of(due_s=3000), by=people["rui"])
 
     first, second = deadlines.sweep(now=later(minutes=11)), deadlines.sweep(now=later(minutes=11))
 
@@ -122,7 +122,7 @@ def test_three_lost_claims_raise_the_level(
     case = case_of(due_s=3000)
 
     for _ in range(3):
-        cases.claim_case(case=cases.get_case(case.pk), by=people["rui"])
+        claims.claim_case(case=cases.get_case(case.pk), by=people["rui"])
         deadlines.sweep(now=later(minutes=11))
 
     after = cases.get_case(case.pk)
@@ -135,9 +135,9 @@ def test_one_case_that_cannot_end_does_not_stop_the_others(
     bad, good = case_of(due_s=10), case_of(due_s=20)
     real = holds.expire_hold
 
-    def fail_for_one(*, decision_id: Any) -> Any:
+    def fail_for_one(*, decision_id: Any, disposition: str) -> Any:
         assert decision_id != bad.decision_id
-        return real(decision_id=decision_id)
+        return real(decision_id=decision_id, disposition=disposition)
 
     monkeypatch.setattr(holds, "expire_hold", fail_for_one)
     done = deadlines.sweep(now=later(seconds=60))

@@ -12,9 +12,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from review import queries
 from review.models import Case
-from review.services import cases
+from review.queries import cases as queries
+from review.services import cases, claims, verdicts
 from tests.review.conftest import DRAFT, PROMPT
 
 pytestmark = pytest.mark.django_db
@@ -71,7 +71,7 @@ def test_the_list_has_the_order_in_which_cases_are_given_out(as_: Any, case_of: 
 
 
 def test_a_line_says_why_and_where_to_and_who(as_: Any, case_of: Any, people: Any) -> None:
-    cases.claim_case(case=case_of(made=True), by=people["noor"])
+    claims.claim_case(case=case_of(made=True), by=people["noor"])
 
     page = text_of(as_("rui").get(reverse("review-queue")))
 
@@ -94,10 +94,12 @@ def test_no_text_of_a_request_is_in_the_queue_or_the_case(as_: Any, case_of: Any
 
 def test_tabs_and_their_counts(as_: Any, case_of: Any, people: Any) -> None:
     mine, other, free = case_of(), case_of(), case_of()
-    cases.claim_case(case=mine, by=people["rui"])
-    cases.claim_case(case=other, by=people["noor"])
-    ended = cases.claim_case(case=case_of(), by=people["noor"])
-    cases.decide_case(case=ended, by=people["noor"], kind="refuse", reason_code="test", reason="x")
+    claims.claim_case(case=mine, by=people["rui"])
+    claims.claim_case(case=other, by=people["noor"])
+    ended = claims.claim_case(case=case_of(), by=people["noor"])
+    verdicts.decide_case(
+        case=ended, by=people["noor"], kind="refuse", reason_code="test", reason="x"
+    )
 
     rui = as_("rui")
     listed = {
@@ -163,8 +165,10 @@ def test_a_refresh_tells_a_reader_that_the_case_has_changed(
     query = {"case": str(case.pk), "seen": seen}
     before = text_of(as_("rui").get(reverse("review-queue"), query, headers=FRAGMENT))
 
-    held = cases.claim_case(case=case, by=people["noor"])
-    cases.decide_case(case=held, by=people["noor"], kind="refuse", reason_code="test", reason="x")
+    held = claims.claim_case(case=case, by=people["noor"])
+    verdicts.decide_case(
+        case=held, by=people["noor"], kind="refuse", reason_code="test", reason="x"
+    )
     after = text_of(as_("rui").get(reverse("review-queue"), query, headers=FRAGMENT))
 
     assert "This case has" not in before
@@ -196,7 +200,7 @@ def test_who_holds_enough_cases_is_told_so_on_the_queue(
     for _ in range(4):
         case_of()
     for _ in range(3):
-        cases.claim_next(by=people["rui"])
+        claims.claim_next(by=people["rui"])
 
     answer = as_("rui").post(reverse("claim-next"))
 

@@ -185,7 +185,7 @@ class Stock:
     def traffic(self, key: str) -> None:
         """Real calls of the route, and one that waits for a person whom we let hold it."""
         from review.models import Case
-        from review.services import cases
+        from review.services import claims
         from routing.models import Decision
 
         with httpx.Client(
@@ -198,7 +198,7 @@ class Stock:
         until(lambda: Decision.objects.filter(pk__in=ids).count() == len(ids))
         until(lambda: Case.objects.filter(decision_id=held).exists())
         case = Case.objects.get(decision_id=held)
-        cases.claim_case(case=case, by=self.people["vera"])
+        claims.claim_case(case=case, by=self.people["vera"])
         self.names |= {"decision": ids[0], "held": held, "case": str(case.pk)}
 
     @staticmethod

@@ -52,9 +52,12 @@ async def answer(live: Live, decision_id: str, text: str) -> None:
     sealed = payloads.seal(
         text.encode(), decision_id=identity, kind="answer", key=payloads.payload_key()
     )
-    await in_database(
-        lambda: holds.answer_hold(decision_id=identity, disposition="answer", payload=sealed)
-    )
+
+    def give() -> None:
+        payloads.store(sealed)
+        holds.answer_hold(decision_id=identity, disposition="answer", answer_payload=sealed.id)
+
+    await in_database(give)
 
 
 async def held(text: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +14,8 @@ from django.db.models import Count, Q, QuerySet
 from audit import queries as trail
 from audit.models import Event
 from review import rules
-from review.models import Case, CaseVerdict
+from review.models import Case, CaseCandidate, CaseVerdict
+from review.queries import eligible
 from routing.engine.policy import Test
 from routing.engine.registry import FIRST_REGISTRY
 from routing.engine.telling import REASON_WORDS
@@ -87,6 +87,12 @@ class CaseView:
     verdict: CaseVerdict | None
     is_mine: bool
     may_claim: bool
+    why_not: str
+    earlier: Sequence[CaseVerdict]
+    answers: Sequence[CaseCandidate]
+    is_second: bool
+    may_escalate: bool
+    may_replay: bool
     may_take: bool
     may_extend: bool
     is_lease_short: bool
@@ -113,7 +119,7 @@ def listed(*, person: Any, tab: str, filters: Mapping[str, str], now: datetime) 
     if tab == "mine":
         cases = cases.filter(state=Case.State.CLAIMED, claimed_by=person)
     if tab == "unclaimed":
-        cases = cases.filter(state=Case.State.PENDING)
+        cases = cases.filter(state__in=sorted(rules.WAITING))
     if filters.get("class"):
         cases = cases.filter(data_class=filters["class"])
     if filters.get("rule"):
@@ -152,7 +158,7 @@ def numbers(*, person: Any, now: datetime) -> Numbers:
     counts = open_cases().aggregate(
         all=Count("pk"),
         mine=Count("pk", filter=mine),
-        unclaimed=Count("pk", filter=Q(state=Case.State.PENDING)),
+        unclaimed=Count("pk", filter=Q(state__in=sorted(rules.WAITING))),
         due_soon=Count("pk", filter=Q(due_at__lte=now + DUE_SOON)),
     )
     lease = open_cases().filter(mine).order_by("lease_expires_at").first()
@@ -182,7 +188,7 @@ def next_case(*, person: Any, now: datetime, after: UUID | None = None) -> Case 
     mine = Case.objects.filter(
         state=Case.State.CLAIMED, claimed_by=person, lease_expires_at__gt=now, due_at__gt=now
     )
-    waits = Case.objects.filter(state=Case.State.PENDING, due_at__gt=now)
+    waits = eligible.takeable(person, now)
     for cases in (mine, waits):
         case = cases.exclude(pk=after).order_by("priority", "due_at", "id").first()
         if case is not None:
@@ -196,20 +202,30 @@ def case_view(case: Case, *, person: Any, now: datetime) -> CaseView:
     details = next((e.entry.get("details", {}) for e in events if e.kind == "decision.made"), {})
     decides = may(person, "review.decide")
     is_mine = case.is_held_by(person, now)
-    is_free = case.state == Case.State.PENDING or case.lease_is_over(now)
+    is_free = decides and (case.state in rules.WAITING or case.lease_is_over(now))
+    is_open = is_free and not case.has_ended and case.due_at > now
+    why_not = _not_for(case, person, now) if is_open else ""
     hold = case.hold
     return CaseView(
         case=case,
         why=case.why,
         tone=_tone(case, now),
-        at_zero=_AT_ZERO.get(hold.on_timeout, "") if hold else "",
+        at_zero=_at_zero(case),
         goes_to=_goes_to(case, details),
         draft=_draft(case, details),
         trace=_trace(details),
         events=[event for event in events if event.kind.startswith("review.")],
         verdict=_verdict(case),
         is_mine=is_mine,
-        may_claim=decides and is_free and not case.has_ended and case.due_at > now,
+        may_claim=is_open and not why_not,
+        why_not=why_not,
+        earlier=_earlier(case),
+        answers=list(case.candidates.select_related("asked_by")),
+        is_second=case.stage == Case.Stage.SECOND,
+        may_escalate=is_mine and case.stage == Case.Stage.FIRST and case.level < rules.LEAD_LEVEL,
+        may_replay=is_mine
+        and case.stage != Case.Stage.SECOND
+        and case.replays < rules.MOST_REPLAYS,
         may_take=may(person, "review.lead") and case.state == Case.State.CLAIMED and not is_mine,
         may_extend=is_mine and _can_be_extended(case, now),
         is_lease_short=is_mine and _left(case.lease_expires_at, now) < LEASE_SHORT,
@@ -220,8 +236,44 @@ def case_view(case: Case, *, person: Any, now: datetime) -> CaseView:
 _AT_ZERO: Final = {
     "safe_default": "At zero the client gets the safe default.",
     "refuse": "At zero the request is refused.",
-    "pending": "Meanwhile the client is told to ask again; at zero it gets the safe default.",
+    "drop": "At zero the sample is dropped; no client waits for it.",
 }
+
+
+def _at_zero(case: Case) -> str:
+    """What happens when nobody decides, by the class of the case and the rule behind it."""
+    hold = case.hold
+    if hold is not None and hold.on_timeout == "pending" and case.priority == Case.Priority.LIVE:
+        return "Meanwhile the client is told to ask again; at zero it gets the safe default."
+    on_timeout = hold.on_timeout if hold else ""
+    given = rules.disposition_at_end(priority=case.priority, on_timeout=on_timeout)
+    return _AT_ZERO.get(given, "")
+
+
+_NOT_FOR: Final = {
+    "own_request": "You answer for the application that sent it, so somebody else decides it.",
+    "same_person": "You have decided it once; the next look is somebody else's.",
+    "clearance": "You are not cleared for its data class. A lead reviewer can change that.",
+    "skill": "It is in a queue that you do not work on. A lead reviewer can change that.",
+    "level": "It has been raised to the lead reviewers.",
+    "not_first": "A more urgent case waits for you: press Next case. Leads choose freely.",
+}
+
+
+def _not_for(case: Case, person: Any, now: datetime) -> str:
+    """Why this person may not take a case that is free, in words, or nothing."""
+    reason = eligible.why_not(case, person)
+    if not reason and case.state in rules.WAITING and not may(person, "review.lead"):
+        first = eligible.takeable(person, now).first()
+        reason = "not_first" if first is not None and first.pk != case.pk else ""
+    return _NOT_FOR.get(reason, "")
+
+
+def _earlier(case: Case) -> list[CaseVerdict]:
+    """What was decided before, for whoever settles it. A second reviewer never sees the first."""
+    if case.stage != Case.Stage.ADJUDICATION or case.has_ended:
+        return []
+    return list(case.verdicts.select_related("by"))
 
 
 def _can_be_extended(case: Case, now: datetime) -> bool:
@@ -333,42 +385,3 @@ def _plainly(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return str(value)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """One turn of a request, as text only."""
-
-    role: str
-    text: str
-
-
-def messages_of(request_text: str) -> list[Message]:
-    """The turns of a stored request; parts that are no text are named in brackets."""
-    try:
-        fields = json.loads(request_text)
-    except ValueError:
-        return [Message(role="request", text=request_text)]
-    turns = fields.get("messages") if isinstance(fields, dict) else None
-    if not isinstance(turns, list):
-        return [Message(role="request", text=request_text)]
-    return [
-        Message(role=str(turn.get("role", "")), text=_content(turn.get("content")))
-        for turn in turns
-        if isinstance(turn, dict)
-    ]
-
-
-def _content(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        return "\n".join(_part(part) for part in content)
-    return "" if content is None else json.dumps(content, ensure_ascii=False)
-
-
-def _part(part: Any) -> str:
-    if isinstance(part, dict) and isinstance(part.get("text"), str):
-        return str(part["text"])
-    kind = part.get("type", "part") if isinstance(part, dict) else "part"
-    return f"[{kind}]"
