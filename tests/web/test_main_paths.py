@@ -52,10 +52,11 @@ def claim_next_case(page: Any, site: Site) -> None:
     raise TimeoutError("no case came")
 
 
-def test_a_reviewer_edits_an_answer_and_the_waiting_client_gets_it(
+def test_an_answer_written_anew_reaches_the_waiting_client_after_a_second_look(
     site: Site, signed_in: SignIn
 ) -> None:
     page = signed_in("rui", java_script_enabled=False)
+    second = signed_in("noor", java_script_enabled=False)
     caller = Caller(site, CARD.format("edit"))
     caller.start()
 
@@ -68,6 +69,14 @@ def test_a_reviewer_edits_an_answer_and_the_waiting_client_gets_it(
     form.locator("select[name=reason_code]").select_option("personal_data")
     form.locator("[name=reason]").fill("Card number in the request.")
     form.get_by_role("button", name="Release the edited answer").click()
+    expect(page.locator("body")).to_contain_text("after a second look")
+
+    claim_next_case(second, site)
+    expect(second.locator("main")).to_contain_text("This is a second look")
+    expect(second.locator("main")).not_to_contain_text("Card number in the request.")
+    second.get_by_role("button", name="Show the text").click()
+    second.locator("summary", has_text="Approve").first.click()
+    second.get_by_role("button", name="Release the draft").click()
 
     answer = caller.result()
     assert answer.status_code == 200
