@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.installation import ROOT, Site
+from tests.web.keyboard import Keyboard, SitDown
 from tests.web.stock import PASSWORD
 
 SignIn = Callable[..., Page]
@@ -66,5 +67,27 @@ def signed_in(chromium: Browser, site: Site, sessions: dict[str, Any]) -> Iterat
         return page
 
     yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def sit_down(chromium: Browser, site: Site) -> Iterator[SitDown]:
+    """``sit_down("arjun")``: a signed-in person in a window of their own, without a mouse."""
+    contexts: list[Any] = []
+
+    def of(name: str, *, script: bool = True) -> Keyboard:
+        context = chromium.new_context(
+            viewport={"width": 1280, "height": 900},
+            reduced_motion="reduce",
+            java_script_enabled=script,
+            accept_downloads=True,
+        )
+        contexts.append(context)
+        keys = Keyboard(context.new_page(), script=script)
+        keys.sign_in(site.url, name, site.people[name])
+        return keys
+
+    yield of
     for context in contexts:
         context.close()

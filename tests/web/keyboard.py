@@ -7,6 +7,7 @@ ever typed is the one of the sign-in page.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from playwright.sync_api import Page
@@ -133,3 +134,7 @@ class Keyboard:
     def menu(self, name: str) -> None:
         """An entry of the navigation, from anywhere; it may say how many things wait there."""
         self.follow(re.compile(f"^{re.escape(name)}( \\d.*)?$"))
+
+
+# ``sit_down("arjun")``: a signed-in person in a window of their own, without a mouse.
+SitDown = Callable[..., Keyboard]

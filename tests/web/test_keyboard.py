@@ -7,60 +7,20 @@ opened but the sign-in.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from tests.installation import Site
 from tests.web import looks
-from tests.web.keyboard import BUTTON, FIELD, LINK, Keyboard
+from tests.web.jobs import approve, open_route, open_version
+from tests.web.keyboard import BUTTON, FIELD, LINK, Keyboard, SitDown
 from tests.web.stock import FREE
 
 pytestmark = [pytest.mark.web, pytest.mark.xdist_group("live")]
 
-SitDown = Callable[..., Keyboard]
 Names = dict[str, Any]
 RULE = "Long conversations go to the larger model"
-
-
-@pytest.fixture
-def sit_down(chromium: Browser, site: Site) -> Iterator[SitDown]:
-    """``sit_down("arjun")``: a signed-in person in a window of their own, without a mouse."""
-    contexts: list[Any] = []
-
-    def of(name: str, *, script: bool = True) -> Keyboard:
-        context = chromium.new_context(
-            viewport={"width": 1280, "height": 900},
-            reduced_motion="reduce",
-            java_script_enabled=script,
-            accept_downloads=True,
-        )
-        contexts.append(context)
-        keys = Keyboard(context.new_page(), script=script)
-        keys.sign_in(site.url, name, site.people[name])
-        return keys
-
-    yield of
-    for context in contexts:
-        context.close()
-
-
-def title_of(slug: str) -> str:
-    return slug.replace("-", " ").capitalize()
-
-
-def open_route(keys: Keyboard, slug: str) -> None:
-    keys.menu("Routes and policies")
-    keys.content()
-    keys.follow(title_of(slug))
-
-
-def open_version(keys: Keyboard, slug: str, number: int) -> None:
-    open_route(keys, slug)
-    keys.content()
-    keys.follow(f"Version {number}")
 
 
 def write_rule(keys: Keyboard) -> None:
@@ -132,15 +92,6 @@ def look_again_until(keys: Keyboard, done: Any) -> None:
         keys.follow("Look again")
         keys.page.wait_for_timeout(500)
     raise AssertionError("the backtest did not end")
-
-
-def approve(keys: Keyboard, slug: str, number: int) -> None:
-    open_version(keys, slug, number)
-    keys.content()
-    keys.choose(re.compile("^(Approve|Request changes|Reject)$"), "Approve")
-    keys.type_into("Comment, kept in the audit trail", "I read what it means and agree.")
-    keys.submit("Give verdict")
-    expect(keys.page.locator("#toasts")).to_contain_text("Your verdict is recorded")
 
 
 def change_a_policy(sit_down: SitDown, slug: str, *, script: bool) -> int:
