@@ -137,9 +137,12 @@ class ConditionForm(forms.Form):
         where = f", condition {place}" if place else ""
         operator.widget.attrs["aria-label"] = f"How {signal.words} compares{where}"
         self.fields["value"] = self._value_field(shown_operator)
-        self.fields["value"].widget.attrs.setdefault(
-            "aria-label", f"Value of {signal.words}{where}"
-        )
+        label = f"Value of {signal.words}{where}"
+        if self.has_checkboxes:
+            # Each box has a name of its own, which a label for all would hide.
+            self.fields["value"].label = f"Value of {signal.words}"
+        else:
+            self.fields["value"].widget.attrs.setdefault("aria-label", label)
 
     def _value_field(self, shown_operator: str) -> forms.Field:
         signal = self.signal

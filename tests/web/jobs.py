@@ -6,6 +6,7 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.web import looks
 from tests.web.keyboard import Keyboard
 
 
@@ -36,3 +37,22 @@ def judge(keys: Keyboard, slug: str, number: int, *, verdict: str, comment: str)
     keys.type_into("Comment, kept in the audit trail", comment)
     keys.submit("Give verdict")
     expect(keys.page.locator("#toasts")).to_contain_text("Your verdict is recorded")
+
+
+def step(keys: Keyboard, name: str, *, lands_on: str, key: str = "Enter") -> None:
+    """Press a button of the conditions; the focus is then where the work goes on."""
+    keys.tab_to("button", name)
+    if keys.script:
+        with keys.page.expect_response(lambda answer: answer.request.method == "POST"):
+            keys.press(key)
+        keys.page.wait_for_function(
+            "name => (document.activeElement.getAttribute('aria-label')"
+            " || document.activeElement.labels?.[0]?.textContent) === name",
+            arg=lands_on,
+        )
+    else:
+        with keys.page.expect_navigation():
+            keys.press(key)
+    stop = looks.focus(keys.page)
+    assert stop is not None
+    assert stop["name"] == lands_on

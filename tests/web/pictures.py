@@ -20,7 +20,7 @@ from tests.conftest import CHROMIUM_ARGUMENTS
 from tests.installation import Site, start_site, stop_site
 from tests.web.conftest import sign_in
 
-WIDTH = 1280
+WIDTH, TALLEST = 1280, 2600
 HELD = "My card number is 4111 1111 1111 1111, please check why the payment failed."
 
 # name -> (who, address)
@@ -34,6 +34,8 @@ SCREENS = {
     "route": ("olivia", "/routes/support-triage/"),
     "policy-version": ("petra", "/routes/support-triage/versions/1/"),
     "policy-draft": ("arjun", "/routes/support-triage/versions/2/"),
+    "rule-form": ("arjun", "/routes/support-triage/versions/2/rules/narrow-work/"),
+    "simulate": ("arjun", "/routes/support-triage/versions/2/simulate/"),
     "dossier": ("petra", "/routes/support-triage/versions/1/dossier/"),
     "classifiers": ("arjun", "/classifiers/"),
     "sign-offs": ("petra", "/sign-offs/"),
@@ -44,6 +46,7 @@ SCREENS = {
     "audit-health": ("ada", "/audit/health/"),
     "reports": ("ada", "/reports/"),
     "keys": ("olivia", "/settings/keys/"),
+    "tokens": ("olivia", "/settings/tokens/"),
     "people": ("sam", "/settings/people/"),
     "system": ("olivia", "/settings/system/"),
     "preferences": ("rui", "/settings/preferences/"),
@@ -89,6 +92,22 @@ def open_case(page: Page, site: Site) -> str:
     return ""
 
 
+def show_a_group(page: Page) -> None:
+    """A group inside the rule, as it looks before anything is saved."""
+    page.get_by_role("button", name="Add group").click()
+    page.get_by_label("Signal for group").select_option("topic")
+    page.get_by_role("button", name="Add condition to group").click()
+    page.get_by_label("medical").check()
+    page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
+
+
+def take(page: Page, path: Path) -> None:
+    """The page down to where a reader still looks, which keeps the files small."""
+    height = min(page.evaluate("document.documentElement.scrollHeight"), TALLEST)
+    clip = {"x": 0, "y": 0, "width": WIDTH, "height": height}
+    page.screenshot(path=path, full_page=True, clip=clip)
+
+
 def photograph(site: Site, out: Path) -> None:
     decision = ask(site, "How do I change my delivery address?").headers["x-signalbox-decision-id"]
     time.sleep(2)
@@ -113,7 +132,9 @@ def photograph(site: Site, out: Path) -> None:
                 case = open_case(page, site) if name == "review-case" else ""
                 page.goto(site.url + where.format(decision=decision, case=case))
                 page.wait_for_load_state("networkidle")
-                page.screenshot(path=out / f"{name}-{scheme}.png", full_page=True)
+                if name == "rule-form":
+                    show_a_group(page)
+                take(page, out / f"{name}-{scheme}.png")
         browser.close()
 
 

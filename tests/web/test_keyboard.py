@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.web import looks
-from tests.web.jobs import approve, open_route, open_version
+from tests.web.jobs import approve, open_route, open_version, step
 from tests.web.keyboard import BUTTON, FIELD, LINK, Keyboard, SitDown
 from tests.web.stock import FREE
 
@@ -30,9 +30,8 @@ def write_rule(keys: Keyboard) -> None:
     keys.type_into("Name", RULE)
     keys.type_into("Id", "long-conversations")
     keys.select("Signal", "user turns")
-    keys.submit("Add condition", key="Space")
-    keys.content()
-    keys.select(re.compile("^How .* compares"), "is at least")
+    step(keys, "Add condition", lands_on="How user turns compares, condition 1", key="Space")
+    keys.page.keyboard.type("is at least")
     keys.type_into(re.compile("^Value of "), "9")
     keys.choose("Route to a backend", "Route to a backend")
     keys.select("Target 1", "stand-in-large")
