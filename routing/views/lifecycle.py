@@ -89,7 +89,8 @@ def schedule(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         )
         return f"Scheduled for {given['at']:%Y-%m-%d %H:%M} UTC. It is checked again then."
 
-    return act_on(request, one, "schedule_form", ScheduleForm(request.POST), act)
+    form = ScheduleForm(request.POST, auto_id="schedule_%s")
+    return act_on(request, one, "schedule_form", form, act)
 
 
 @require_POST

@@ -80,7 +80,7 @@ def version_page(
         "submit_form": SubmitForm(initial={"summary": one.summary}),
         "verdict_form": VerdictForm(),
         "reason_form": ReasonForm(),
-        "schedule_form": ScheduleForm(),
+        "schedule_form": ScheduleForm(auto_id="schedule_%s"),
         **forms,
     }
     template = "routing/draft.html" if may_do.edit else "routing/version.html"
