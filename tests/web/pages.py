@@ -59,6 +59,8 @@ PAGES = (
     Walked("review-queue", "noor", query="?tab=all", note="all"),
     Walked("case", "vera", ("case",), note="claimed"),
     Walked("case", "rui", ("case",), note="of somebody else"),
+    Walked("reviewers", "ada"),
+    Walked("reviewer", "ada", ("reviewer",)),
     # backends and sign-offs
     Walked("backends"),
     Walked("register-backend"),

@@ -78,6 +78,7 @@ class Stock:
             )
         self.people = {user.username: user for user in User.objects.all()}
         self.names["person"] = self.people["wanda"].pk
+        self.names["reviewer"] = self.people["vera"].pk
 
     def route(self, slug: str) -> None:
         from routing.models import Backend, Route
