@@ -68,6 +68,7 @@ class TextsOut(serializers.Serializer[Any]):
     request = serializers.CharField()
     candidate = serializers.CharField(required=False)
     candidate_id = serializers.UUIDField(required=False)
+    candidate_backend = serializers.CharField(required=False)
     others = OtherOut(many=True)
 
 
@@ -197,6 +198,20 @@ class Escalate(ApiView):
         by: Any = request.user
         body = valid(ReasonBody, request)
         return _answer(claims.escalate_case(case=_case(case_id), by=by, **body))
+
+
+class Supersede(ApiView):
+    needs: ClassVar = {"POST": "review.lead"}
+
+    @extend_schema(
+        request=ReleaseBody,
+        responses=CaseOut,
+        summary="End a case whose policy or target is gone; its client gets what time would give",
+    )
+    def post(self, request: Request, case_id: UUID) -> Response:
+        by: Any = request.user
+        reason = valid(ReleaseBody, request)["reason"]
+        return _answer(claims.supersede_case(case=_case(case_id), by=by, reason=reason))
 
 
 class Replay(ApiView):

@@ -16,6 +16,7 @@ urlpatterns = [
     path(f"{_CASE}/extend", cases.Extend.as_view(), name="api-extend"),
     path(f"{_CASE}/heartbeat", cases.Heartbeat.as_view(), name="api-heartbeat"),
     path(f"{_CASE}/escalate", cases.Escalate.as_view(), name="api-escalate-case"),
+    path(f"{_CASE}/supersede", cases.Supersede.as_view(), name="api-supersede-case"),
     path(f"{_CASE}/replay", cases.Replay.as_view(), name="api-replay-case"),
     path(f"{_CASE}/release", cases.Release.as_view(), name="api-release-case"),
     path(f"{_CASE}/reveal", cases.Reveal.as_view(), name="api-reveal"),

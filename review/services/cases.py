@@ -144,7 +144,11 @@ class Texts:
         current = self.candidates.current
         shown: dict[str, object] = {"request": self.request}
         if current is not None:
-            shown |= {"candidate": current.text, "candidate_id": str(current.id)}
+            shown |= {
+                "candidate": current.text,
+                "candidate_id": str(current.id),
+                "candidate_backend": current.backend,
+            }
         shown["others"] = [
             {"candidate_id": str(one.id), "backend": one.backend, "text": one.text}
             for one in self.candidates.others

@@ -25,7 +25,9 @@ from review.errors import (
 )
 from review.models import Case, CaseVerdict
 from review.queries import eligible
+from review.services.sealing import untold_first
 from review.services.transitions import UNCLAIMED, lose_lease, move, record, refuse
+from routing.services import holds
 from screens.access import may, require
 from screens.errors import Conflict, Invalid
 
@@ -177,6 +179,28 @@ def escalate_case(
     if not move(case, "escalate", held_by=by, level=level, **UNCLAIMED):
         refuse(case)
     record("review.escalated", case, Actor.of(by), reason=reason, reason_code=reason_code)
+    return case
+
+
+@transaction.atomic
+def supersede_case(*, case: Case, by: User, reason: str) -> Case:
+    """A lead ends a case whose policy or target is gone; its client gets what time would give."""
+    require(by, "review.lead")
+    if not reason.strip():
+        raise Invalid("Say why; it is kept in the audit trail.", code="reason_missing")
+    if case.has_ended:
+        raise CaseEnded(case.ending)
+    untold = untold_first(case)
+    if not move(case, "supersede", ended_at=timezone.now(), **UNCLAIMED):
+        refuse(case)
+    disposition = ""
+    if case.hold is not None:
+        given = rules.disposition_at_end(priority=case.priority, on_timeout=case.hold.on_timeout)
+        answer = holds.expire_hold(decision_id=case.hold.pk, disposition=given)
+        disposition = answer.disposition
+    record(
+        "review.superseded", case, Actor.of(by), reason=reason, disposition=disposition, **untold
+    )
     return case
 
 

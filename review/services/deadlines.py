@@ -10,7 +10,6 @@ import logging
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -21,8 +20,8 @@ from review.models import Case, CaseCandidate
 from review.queries import eligible
 from review.services.cases import due_at, open_case
 from review.services.replays import end_replay
+from review.services.sealing import untold_first
 from review.services.transitions import SWEEPER, lose_lease, move, record
-from review.services.verdicts import unsealed
 from routing.models import Hold
 from routing.services import holds
 
@@ -109,22 +108,15 @@ def _settle(case_id: uuid.UUID, now: datetime) -> bool:
 def _expire(case: Case, now: datetime, *, disposition: str | None) -> bool:
     if not move(case, "expire", ended_at=now):
         return False
-    record("review.expired", case, SWEEPER, disposition=disposition, **_untold(case))
+    record("review.expired", case, SWEEPER, disposition=disposition, **untold_first(case))
     return True
 
 
 def _cancel(case: Case, now: datetime) -> bool:
     if not move(case, "cancel", ended_at=now):
         return False
-    record("review.cancelled", case, SWEEPER, **_untold(case))
+    record("review.cancelled", case, SWEEPER, **untold_first(case))
     return True
-
-
-def _untold(case: Case) -> dict[str, Any]:
-    """A first verdict that no second reviewer came to see; the trail has only its digest so far."""
-    if case.stage != Case.Stage.SECOND:
-        return {}
-    return {"first": unsealed(case.verdicts.select_related("by").get(stage=Case.Stage.FIRST))}
 
 
 @transaction.atomic

@@ -6,12 +6,10 @@ digest of it, and the verdict itself only when it is told.
 
 from __future__ import annotations
 
-import json
 import secrets
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
-from hashlib import sha256
 from typing import Any
 
 from django.db import transaction
@@ -27,6 +25,7 @@ from review.queries import eligible
 from review.services.cases import candidates_of, hold_of
 from review.services.claims import check_reason, require_holder
 from review.services.formats import check_format
+from review.services.sealing import digest_of, told, unsealed
 from review.services.transitions import UNCLAIMED, move, record, refuse
 from routing.models import Hold
 from routing.services import holds
@@ -153,31 +152,6 @@ def _keep(case: Case, by: User, verdict: Verdict, release: _Release, now: dateti
         at=now,
     )
     return kept
-
-
-def told(verdict: CaseVerdict) -> dict[str, Any]:
-    """A verdict as the trail has it. No word of a request or an answer is in it."""
-    return {
-        "verdict": verdict.kind,
-        "reason_code": verdict.reason_code,
-        "candidate_backend": verdict.candidate_backend,
-        "changed_permille": verdict.changed_permille,
-        "commitment": verdict.commitment or None,
-        "flags": verdict.flags,
-        "open_ms": verdict.open_ms,
-    }
-
-
-def unsealed(verdict: CaseVerdict) -> dict[str, Any]:
-    """A verdict that was kept from a second reviewer, with what its digest was made of."""
-    reason = verdict.reason
-    return {"by": str(verdict.by), **told(verdict), "reason": reason, "nonce": verdict.nonce}
-
-
-def digest_of(opened: dict[str, Any]) -> str:
-    """The digest of an unsealed verdict; anyone who has one can check it against the trail."""
-    written = json.dumps(opened, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return "sha256:" + sha256(written.encode()).hexdigest()
 
 
 def _why_second(case: Case, release: _Release) -> str:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
+    initialize,
     invariant,
     rule,
     run_state_machine_as_test,
@@ -84,6 +85,14 @@ class Life(RuleBasedStateMachine):
         cases.open_case(decision_id=hold.pk)
         return hold.pk
 
+    @initialize(target=held, draft=st.sampled_from([None, "A draft."]))
+    def begin_with_a_risky_case(self, draft: str | None) -> Any:
+        return self.hold(due_s=3600, draft=draft, data_class="restricted")
+
+    @initialize(target=held)
+    def begin_with_a_plain_case(self) -> Any:
+        return self.hold(due_s=3600, draft="A draft.", data_class="internal")
+
     def case(self, held: Any) -> Any:
         return Case.objects.select_related("hold", "claimed_by").get(hold=held)
 
@@ -122,12 +131,14 @@ class Life(RuleBasedStateMachine):
             **REASON,
         )
 
-    @rule(held=held, one=who, other=who, kinds=st.sampled_from(["same", "other"]))
-    def two_look_at_it(self, held: Any, one: str, other: str, kinds: str) -> None:
-        """The way to a second look is long for chance alone."""
-        for name, kind in zip((one, other), ("refuse", "refuse"), strict=True):
+    @rule(held=held, team=st.permutations(TEAM), kind=st.sampled_from(CaseVerdict.Kind.values))
+    def one_takes_and_decides(self, held: Any, team: list[str], kind: str) -> None:
+        """The way to a second look and a settlement is long for chance alone."""
+        for name in team:
             self.claim(held, name)
-            self.decide(held, name, "safe_default" if kinds == "other" and name == other else kind)
+            if self.case(held).claimed_by == self.people[name]:
+                self.decide(held, name, kind)
+                return
 
     @rule(held=held, who=who)
     def escalate(self, held: Any, who: str) -> None:
@@ -139,6 +150,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(held=held, who=who)
     def have_it_answered_again(self, held: Any, who: str) -> None:
+        self.claim(held, who)
         self.try_to(
             replays.request_replay,
             case=self.case(held),
@@ -269,8 +281,8 @@ def test_no_order_of_acts_ends_a_case_twice_or_never(
     run_state_machine_as_test(
         Life,
         settings=settings(
-            max_examples=25,
-            stateful_step_count=20,
+            max_examples=40,
+            stateful_step_count=25,
             phases=(Phase.explicit, Phase.reuse, Phase.generate),
             deadline=None,
             suppress_health_check=list(HealthCheck),

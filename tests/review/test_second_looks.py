@@ -12,7 +12,7 @@ from django.utils import timezone
 from audit.models import Event
 from review.errors import NotFirst, NotForYou, ReasonMissing, ReviewerChanged
 from review.models import Case, CaseVerdict
-from review.services import cases, claims, deadlines, replays, reviewers, verdicts
+from review.services import cases, claims, deadlines, replays, reviewers, sealing, verdicts
 from review.services.formats import WrongFormat, check_format
 from routing.models import Hold
 from routing.services import asking_again, holds
@@ -183,6 +183,21 @@ def test_a_sign_of_life_changes_neither_lease_nor_version(
     assert kinds_of(case) == ["review.opened", "review.claimed"]
 
 
+def test_a_lead_takes_a_case_out_whose_policy_is_gone_and_its_client_is_answered(
+    case_of: Callable[..., Any], people: dict[str, Any], kinds_of: Any
+) -> None:
+    case = take(case_of(on_timeout="refuse"), people["rui"])
+    given = {"case": case, "reason": "The policy was rolled back."}
+    with pytest.raises(NotAllowed):
+        claims.supersede_case(by=people["rui"], **given)
+
+    claims.supersede_case(by=people["noor"], **given)
+
+    assert fresh(case).state == "superseded"
+    assert Hold.objects.get(pk=case.decision_id).disposition == "refuse"
+    assert kinds_of(case)[-1] == "review.superseded"
+
+
 # Priority and deadlines
 
 
@@ -259,7 +274,7 @@ def test_the_trail_keeps_the_first_verdict_sealed_until_it_is_told(
 
     told = details_of(restricted, "review.decided")["first"]
     assert (told["verdict"], told["by"]) == ("refuse", "Rui")
-    assert verdicts.digest_of(told) == sealed.entry["details"]["verdict_digest"]
+    assert sealing.digest_of(told) == sealed.entry["details"]["verdict_digest"]
 
 
 def test_the_second_reads_what_the_first_would_release_and_nothing_else(
