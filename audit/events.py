@@ -171,6 +171,13 @@ KINDS: Final[Mapping[str, Kind]] = {
     "api_key.created": Kind("{actor} created {object}", "access"),
     "api_key.rotated": Kind("{actor} rotated {object}", "access"),
     "api_key.revoked": Kind("{actor} revoked {object}", "access"),
+    "webhook.created": Kind("{actor} set up {object}[ for {details.client}]", "access"),
+    "webhook.changed": Kind("{actor} changed {object}", "access"),
+    "webhook.rotated": Kind("{actor} rotated the secret of {object}", "access"),
+    "webhook.disabled": Kind("{actor} disabled {object}[: {reason}]", "access"),
+    "webhook.enabled": Kind("{actor} enabled {object} again", "access"),
+    "webhook.tested": Kind("{actor} sent a test to {object}", "access"),
+    "webhook.sent_again": Kind("{actor} sent a delivery again to {object}", "access"),
     "access_token.created": Kind("{actor} created {object}", "access"),
     "access_token.revoked": Kind("{actor} revoked {object}", "access"),
     "person.created": Kind("{actor} added {object}", "access"),
@@ -229,6 +236,7 @@ OBJECTS: Final = {
     "screen": "screen",
     "signoff": "sign-off",
     "version": "policy version",
+    "webhook": "webhook",
 }
 
 _PART = re.compile(r"\[([^\[\]]*)\]")

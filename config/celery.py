@@ -24,6 +24,11 @@ app.conf.beat_schedule = {
     "probe-backends": {"task": "routing.tasks.probe_backends", "schedule": 60.0},
     "fail-lost-jobs": {"task": "routing.tasks.fail_lost_jobs", "schedule": 30.0},
     "fail-lost-reports": {"task": "audit.tasks.fail_lost_jobs", "schedule": 30.0},
+    "send-webhooks": {"task": "routing.tasks.send_webhooks", "schedule": 5.0},
+    "erase-webhook-deliveries": {
+        "task": "routing.tasks.erase_webhook_deliveries",
+        "schedule": 3600.0,
+    },
     "keep-house": {"task": "routing.tasks.keep_house", "schedule": 6 * 3600.0},
     "watch-signoffs": {"task": "routing.tasks.watch_signoffs", "schedule": 30.0},
 }

@@ -240,6 +240,8 @@ FIRST_CLASSIFIER_MAY_ENFORCE = env.flag(
 
 # host:port pairs in private ranges that backends may use; everything else private is refused.
 EGRESS_PRIVATE_ALLOWED = env.words("SIGNALBOX_PRIVATE_BACKENDS")
+# The same for webhooks, apart, so that no webhook reaches a backend.
+WEBHOOK_PRIVATE_ALLOWED = env.words("SIGNALBOX_PRIVATE_WEBHOOKS")
 
 # How long a reviewer's replay may take; a case that waits for one longer comes back without it.
 REVIEW_REPLAY_TIMEOUT_S = 120

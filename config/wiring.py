@@ -18,9 +18,10 @@ def connect() -> None:
     from config import celery  # noqa: F401  (without it a screen sends its jobs to no broker)
     from review import attention  # noqa: F401  (registers itself for the overview)
     from routing.queries import budgets, decisions
-    from routing.services import projection
+    from routing.services import projection, webhook_outbox
 
     followers.register(projection.follow)
+    followers.register(webhook_outbox.follow)
     neighbours.tell(
         route_slugs=decisions.route_slugs,
         last_used=decisions.last_used,

@@ -17,6 +17,7 @@ from routing.services import (
     responses,
     schedule,
     signoffs,
+    webhook_sending,
 )
 
 
@@ -33,6 +34,16 @@ def keep_house() -> int:
 @shared_task(name="routing.tasks.erase_responses", expires=600)
 def erase_responses() -> int:
     return responses.erase_expired()
+
+
+@shared_task(name="routing.tasks.send_webhooks", expires=5)
+def send_webhooks() -> int:
+    return webhook_sending.send_due()
+
+
+@shared_task(name="routing.tasks.erase_webhook_deliveries", expires=3600)
+def erase_webhook_deliveries() -> int:
+    return webhook_sending.erase_ended()
 
 
 @shared_task(name="routing.tasks.watch_signoffs", expires=60)

@@ -9,6 +9,7 @@ from routing import (
     urls_lifecycle,
     urls_operate,
     urls_policies,
+    urls_webhooks,
 )
 
 urlpatterns = [
@@ -18,4 +19,5 @@ urlpatterns = [
     *urls_lifecycle.urlpatterns,
     *urls_backtests.urlpatterns,
     *urls_classifiers.urlpatterns,
+    *urls_webhooks.urlpatterns,
 ]

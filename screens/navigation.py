@@ -74,6 +74,7 @@ GROUPS: tuple[Group, ...] = (
         label="Settings",
         entries=(
             Entry(label="API keys", url_name="keys", permission="accounts.view"),
+            Entry(label="Webhooks", url_name="webhooks", permission="routing.operate"),
             Entry(label="People", url_name="people", permission="accounts.view"),
             Entry(label="System", url_name="system", permission="routing.operate"),
         ),

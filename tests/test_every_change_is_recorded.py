@@ -36,6 +36,11 @@ EXEMPT = {
     "routing.services.projection.follow": "derived from the trail",
     "routing.services.projection.rebuild": "derived from the trail",
     "routing.services.projection.recount": "derived from the trail",
+    "routing.services.webhook_outbox.tell": "an outbox row; the change it tells is recorded",
+    "routing.services.webhook_outbox.tell_response": "the same",
+    "routing.services.webhook_outbox.tell_hold_ended": "the same",
+    "routing.services.webhook_outbox.follow": "derived from the trail",
+    "routing.services.webhook_sending.erase_ended": "retention; the trail keeps the endings",
     "routing.services.projection.keep_house": "derived from the trail; hours and days stay",
 }
 WRITES = {

@@ -11,6 +11,7 @@ from routing.models.replicas import KillSwitch, Replica, SnapshotRevision
 from routing.models.responses import StoredResponse
 from routing.models.routes import Route
 from routing.models.traffic import Span, Speed, Traffic
+from routing.models.webhooks import WebhookDelivery, WebhookEndpoint, WebhookEvent
 
 __all__ = [
     "Backend",
@@ -39,4 +40,7 @@ __all__ = [
     "Spend",
     "StoredResponse",
     "Traffic",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookEvent",
 ]

@@ -18,6 +18,7 @@ from routing.models import (
     PolicyVersion,
     Replica,
     Route,
+    WebhookEndpoint,
 )
 from routing.queries.backends import health_of, latest_probes
 from routing.queries.system import SILENT_AFTER
@@ -168,6 +169,21 @@ def refused_snapshots(user: Any) -> list[Need]:
             tone="bad",
         )
         for one in told[:5]
+    ]
+
+
+@provide("routing.operate")
+def disabled_webhooks(user: Any) -> list[Need]:
+    """Webhooks that were given up; one that a person disabled is no news."""
+    given_up = WebhookEndpoint.objects.filter(is_disabled_by_system=True)
+    return [
+        Need(
+            sentence=f"A webhook of {one.client} was disabled. {one.disabled_why}",
+            url=one.get_absolute_url(),
+            act="See its deliveries",
+            tone="bad",
+        )
+        for one in given_up.order_by("-disabled_at")[:MOST]
     ]
 
 

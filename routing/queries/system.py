@@ -35,6 +35,7 @@ ENVIRONMENT: Final = (
     ("SIGNALBOX_BODY_LIMIT", True, "largest request body, in bytes"),
     ("SIGNALBOX_SNAPSHOT_MAX_AGE_S", True, "seconds a replica decides without its database"),
     ("SIGNALBOX_PRIVATE_BACKENDS", True, "private addresses that backends may use"),
+    ("SIGNALBOX_PRIVATE_WEBHOOKS", True, "private addresses that webhooks may use"),
     ("SIGNALBOX_LOG_ORIGIN", True, "the name of this trail in every checkpoint"),
     ("SIGNALBOX_ANCHOR_FILE", True, "where checkpoints are kept outside"),
     ("SIGNALBOX_VAR_DIR", True, "where files of the installation lie"),

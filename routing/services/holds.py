@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from audit import payloads
 from routing.models import Hold
+from routing.services import webhook_outbox
 from screens.errors import Conflict
 
 
@@ -86,6 +87,7 @@ def answer_hold(
     )
     if changed != 1:
         raise HoldClosed
+    webhook_outbox.tell_hold_ended(hold=Hold.objects.get(pk=decision_id))
     notify(decision_id)
 
 
@@ -116,6 +118,7 @@ def expire_hold(*, decision_id: uuid.UUID, disposition: str = "") -> Answer:
     if changed:
         notify(decision_id)
     hold.refresh_from_db()
+    webhook_outbox.tell_hold_ended(hold=hold)
     return state_of(hold)
 
 

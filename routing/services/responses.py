@@ -13,8 +13,8 @@ import audit
 from audit import payloads
 from audit.actors import SYSTEM, Actor
 from audit.errors import PayloadGone
-from routing.models import Hold, StoredResponse
-from routing.services import holds
+from routing.models import Hold, StoredResponse, WebhookEvent
+from routing.services import holds, webhook_outbox
 
 State = StoredResponse.State
 # A hold without a stored response can be fetched this long after it was due.
@@ -86,6 +86,9 @@ def cancel_response(*, decision_id: uuid.UUID, client_id: str, client: str) -> F
             object_type="decision",
             object_id=str(decision_id),
             decision_id=decision_id,
+        )
+        webhook_outbox.tell_response(
+            decision_id=decision_id, client_id=client_id, event=WebhookEvent.CANCELLED, at=now
         )
         # Wakes the replica that carries it.
         holds.notify(decision_id)

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from audit.models import Event
 from review.models import Case
-from review.services import cases, deadlines
+from review.services import cases, claims, deadlines, verdicts
 from routing.gateway.background import as_response
 from routing.services import responses
 
@@ -38,14 +38,14 @@ def case_of(held: Any) -> Case:
 
 
 def decided(held: Any, by: Any, kind: str, **given: Any) -> None:
-    cases.claim_case(case=case_of(held), by=by)
-    cases.decide_case(case=case_of(held), by=by, kind=kind, **REASON, **given)
+    claims.claim_case(case=case_of(held), by=by)
+    verdicts.decide_case(case=case_of(held), by=by, kind=kind, **REASON, **given)
 
 
 def test_it_is_queued_until_somebody_claims_it(held: Any, people: dict[str, Any]) -> None:
     before = fetched(held)["status"]
 
-    cases.claim_case(case=case_of(held), by=people["rui"])
+    claims.claim_case(case=case_of(held), by=people["rui"])
 
     assert (before, fetched(held)["status"]) == ("queued", "in_progress")
 
