@@ -95,6 +95,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "review.reprioritised": Kind("Nobody waits for {object} on a connection any more", "review"),
     "review.superseded": Kind("{actor} took {object} out of review[: {reason}]", "review"),
     "reviewer.changed": Kind("{actor} changed what {object.id} may review[: {reason}]", "access"),
+    "review.case_due": Kind(
+        "{object} is still open after[ {details.percent} % of] its time", "review"
+    ),
     "review.expired": Kind("The deadline of {object} passed[: {details.disposition}]", "review"),
     "review.cancelled": Kind("{object} was cancelled[: {reason}]", "review"),
     "policy.drafted": Kind("{actor} began a draft of {object}", "policy"),

@@ -56,6 +56,8 @@ class Case(models.Model):
     version = models.PositiveIntegerField(default=1)
     opened_at = models.DateTimeField()
     due_at = models.DateTimeField()
+    # The last stage of its time, in percent, that somebody was told of.
+    reminded_percent = models.PositiveSmallIntegerField(default=0)
     stage = models.CharField(max_length=12, choices=Stage, default=Stage.FIRST)
     is_high_risk = models.BooleanField(default=False)
     # Whoever answers for the client, as its key said when the request was held.

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from review import rules
 from review.models import Case, CaseCandidate
 from review.queries import eligible
 from review.services.cases import due_at, open_case
+from review.services.reminders import STAGES, remind
 from review.services.replays import end_replay
 from review.services.sealing import untold_first
 from review.services.transitions import SWEEPER, lose_lease, move, record
@@ -47,10 +48,14 @@ def sweep(*, now: datetime | None = None) -> dict[str, int]:
         candidates__state=CaseCandidate.State.MAKING,
         candidates__asked_at__lt=now - REPLAY_LOST,
     )
+    unreminded = alive.filter(due_at__gt=now, reminded_percent__lt=STAGES[-1]).filter(
+        opened_at__lt=now - (F("due_at") - F("opened_at")) * (STAGES[0] / 100)
+    )
     return {
         "opened": _each(_holds_without_case(), lambda pk: open_case(decision_id=pk) is not None),
         "reprioritised": _each(_ids(unwaited), _reprioritise),
         "replays_lost": _each(_ids(lost), lambda pk: _lose_replay(pk, now)),
+        "reminded": _each(_ids(unreminded), lambda pk: remind(case_id=pk, now=now)),
         "ended": _each(_ids(alive.filter(ended)), lambda pk: _settle(pk, now)),
         "leases_lost": _each(
             _ids(alive.filter(state=Case.State.CLAIMED, lease_expires_at__lte=now)),

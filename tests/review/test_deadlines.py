@@ -17,7 +17,14 @@ from routing.services import holds
 
 pytestmark = pytest.mark.django_db
 
-NOTHING = {"opened": 0, "reprioritised": 0, "replays_lost": 0, "ended": 0, "leases_lost": 0}
+NOTHING = {
+    "opened": 0,
+    "reprioritised": 0,
+    "replays_lost": 0,
+    "reminded": 0,
+    "ended": 0,
+    "leases_lost": 0,
+}
 
 
 def later(**distance: float) -> Any:
