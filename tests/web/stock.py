@@ -301,6 +301,21 @@ class Stock:
         key, _ = create_key(by=olivia, reason="A second one", name="returns", owner="returns")
         self.names |= {"issue": issue.number, "key": key.public_id}
 
+    def webhooks(self) -> None:
+        from routing.services import webhooks
+
+        made, _ = webhooks.create_endpoint(
+            by=self.people["olivia"],
+            client_id=self.names["key"],
+            # Reserved for documents: no name server knows it.
+            url="https://receiver.example/hooks/signalbox",
+            events=["response.completed", "response.failed", "review.case_due"],
+            description="Tells the claims desk.",
+            reason="The claims desk asked for it.",
+        )
+        sent = webhooks.send_test(endpoint=made, by=self.people["olivia"])
+        self.names["webhook"], self.names["webhook_delivery"] = str(made.pk), str(sent.pk)
+
     def proofs(self) -> None:
         from django.utils import timezone
 
@@ -346,6 +361,7 @@ def main() -> None:
     stock.traffic(given.key)
     stock.versions()
     stock.backtests()
+    stock.webhooks()
     stock.proofs()
     print(json.dumps(stock.names))  # noqa: T201
 
