@@ -93,5 +93,5 @@ def connector(guard: Guard, *, limit: int = 0) -> aiohttp.TCPConnector:
         limit=limit,
         ttl_dns_cache=60,
         keepalive_timeout=30,
-        socket_factory=guard.socket,  # type: ignore[arg-type]
+        socket_factory=guard.socket,
     )

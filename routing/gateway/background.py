@@ -131,11 +131,12 @@ async def start(gateway: Gateway, x: Exchange, carrier: Carrier, work: Work) -> 
         await gateway.recorder.durable(carrier.made)
     except ApiError as error:
         await ends.refuse(gateway, x, carrier, error, "failed")
+        carrier.settle()
         return
     detached = Detached(x, gateway.scribe, plan)
     task = asyncio.create_task(_run(gateway, detached, carrier, work), name="background")
     gateway.background[str(plan.decision_id)] = task
-    task.add_done_callback(lambda _: gateway.background.pop(str(plan.decision_id), None))
+    task.add_done_callback(lambda _: _forget(gateway, carrier))
     is_held = plan.decision.action == "hold"
     x.facts.append((b"location", f"/v1/responses/{response_id(plan.decision_id)}".encode()))
     body = response_object(plan, status="queued" if is_held else "in_progress")
@@ -145,6 +146,12 @@ async def start(gateway: Gateway, x: Exchange, carrier: Carrier, work: Work) -> 
 async def _run(gateway: Gateway, x: Exchange, carrier: Carrier, work: Work) -> None:
     with suppress(asyncio.CancelledError):
         await work(gateway, x, carrier)
+
+
+def _forget(gateway: Gateway, carrier: Carrier) -> None:
+    gateway.background.pop(str(carrier.plan.decision_id), None)
+    # A task that is cancelled before its first step has given nothing back itself.
+    carrier.settle()
 
 
 async def stop_if_cancelled(gateway: Gateway, decision_id: str) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from time import monotonic, time
 from typing import Any
 
@@ -253,7 +254,9 @@ class Carrier:
     def ending(self, details: Mapping[str, Any] | None) -> dict[str, Any]:
         """The details of the terminal event, with what was spent on answers that nobody got."""
         beside = [one.cost_usd() for one in self.attempts if one.verdict]
-        spent = {"not_served_usd": format(sum(beside).normalize(), "f")} if beside else {}
+        spent = (
+            {"not_served_usd": format(sum(beside, Decimal(0)).normalize(), "f")} if beside else {}
+        )
         return {**self.notes, **spent, **(details or {})}
 
     def succeeded(self) -> None:

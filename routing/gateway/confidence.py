@@ -59,10 +59,10 @@ def _token(item: Any) -> Token | None:
     )
     text, parts = str(item.get("token", "")), item.get("bytes")
     # Half of a character has no text of its own; the bytes say what it was.
-    whole = isinstance(parts, list) and all(
+    is_whole = isinstance(parts, list) and all(
         isinstance(one, int) and 0 <= one < 256 for one in parts
     )
-    raw = bytes(parts) if whole else text.encode()
+    raw = bytes(parts) if is_whole and isinstance(parts, list) else text.encode()
     return Token(text, float(item["logprob"]), others, raw)
 
 

@@ -210,9 +210,10 @@ class Metrics:
             for state in _BREAKER:
                 self._breaker.labels(name, state).set(state == is_in)
             self._retries_left.labels(name).set(replica.retries(name).left)
-        for slug in snapshot.routes if snapshot else ():
-            if (left := replica.budgets.left_pct(snapshot, slug)) is not None:
-                self._budget_left.labels(slug).set(left)
+        if snapshot is not None:
+            for slug in snapshot.routes:
+                if (left := replica.budgets.left_pct(snapshot, slug)) is not None:
+                    self._budget_left.labels(slug).set(float(left))
         if gateway.tracing is not None:
             for result, number in gateway.tracing.counts().items():
                 _raise_to(self._spans.labels(result), number)

@@ -291,9 +291,7 @@ class Replica:
                 secret = ""
             if name in self._adapters:
                 # Calls in flight finish on the session that they began with.
-                asyncio.get_running_loop().call_later(
-                    300, lambda a=self._adapters[name]: asyncio.ensure_future(a.close())
-                )
+                asyncio.get_running_loop().call_later(300, _close, self._adapters[name])
             self._adapters[name] = OpenAICompatible(
                 name=name,
                 base_url=backend.base_url,
@@ -355,3 +353,7 @@ class Replica:
                 await in_thread(say)
         except (DatabaseProblem, OSError) as problem:
             log.warning("The database was not told what runs here: %s", problem)
+
+
+def _close(adapter: OpenAICompatible) -> None:
+    asyncio.ensure_future(adapter.close())  # noqa: RUF006  (nothing waits for it)

@@ -48,6 +48,8 @@ async def serve(gateway: Gateway, x: Exchange) -> None:
         trace=x.trace,
         caller_trace=x.caller_trace,
     )
+    # Before anything waits: another request must find what this one may cost.
+    carrier.reserve()
     if request.is_background:
         await background.start(gateway, x, carrier, carry_out)
         return
@@ -82,7 +84,6 @@ async def carry_out(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
     """Do what was decided, and give it its one end whatever happens."""
     plan = carrier.plan
     x.carrier = carrier
-    carrier.reserve()
     try:
         match plan.decision.action:
             case "route" if (judge := judging.judge_for(carrier)) is not None:
@@ -118,8 +119,8 @@ async def carry_out(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
         raise
     except Exception:
         gateway.log.exception("A request failed in the router itself.")
-        error = ApiError("internal_error", "The router failed; the request id finds it.")
-        await ends.refuse(gateway, x, carrier, error, "failed")
+        broken = ApiError("internal_error", "The router failed; the request id finds it.")
+        await ends.refuse(gateway, x, carrier, broken, "failed")
     finally:
         if carrier.reservation is not None:
             used = sum(attempt.tokens() for attempt in carrier.attempts)

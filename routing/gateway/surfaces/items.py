@@ -74,7 +74,7 @@ def _message(item: dict[str, Any], where: str) -> dict[str, Any]:
 def _parts(content: Any, where: str) -> list[dict[str, Any]]:
     if not isinstance(content, list):
         raise invalid(f"'{where}' must be a text or a list of parts.", where)
-    made = []
+    made: list[dict[str, Any]] = []
     for place, part in enumerate(content):
         match part:
             case {"type": "input_text" | "output_text" | "text", "text": str(text)}:
