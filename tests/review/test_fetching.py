@@ -50,11 +50,17 @@ def test_it_is_queued_until_somebody_claims_it(held: Any, people: dict[str, Any]
     assert (before, fetched(held)["status"]) == ("queued", "in_progress")
 
 
-def test_an_edited_answer_completes_it(held: Any, people: dict[str, Any]) -> None:
+def test_an_answer_written_anew_completes_it_after_a_second_look(
+    held: Any, people: dict[str, Any]
+) -> None:
     decided(held, people["rui"], "edit", answer="You may not.")
+    between = fetched(held)["status"]
+    seen = cases.candidates_of(case_of(held)).current
+    decided(held, people["noor"], "approve", candidate_id=seen and seen.id)
 
     made = fetched(held)
 
+    assert between != "completed"
     assert made["status"] == "completed"
     assert made["output"][0]["content"][0]["text"] == "You may not."
 
