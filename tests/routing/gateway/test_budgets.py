@@ -164,6 +164,26 @@ async def test_200_at_once_overspend_by_at_most_one_reservation(start: START) ->
     assert codes[200] == int(limit / reservation) + 1
 
 
+async def test_200_in_the_background_at_once_overspend_by_at_most_one_reservation(
+    start: START,
+) -> None:
+    limit = ONE * 100
+    small = Upstream(slowly(0.2))
+    live = await limited(start, budget(usd_day=str(limit)), small=small, large=Upstream())
+    whole = {"model": "support", "input": "Where is my parcel?", "background": True}
+
+    answers: list[httpx.Response] = await asyncio.gather(
+        *(live.client.post("/v1/responses", json=whole) for _ in range(200))
+    )
+    await asyncio.gather(*live.gateway.background.values())
+
+    made = await live.made(answers[0])
+    prompt = made["decision"]["trace"]["signals"]["prompt_tokens"]
+    reservation = (Decimal(prompt * 125 // 100) + 2 * Decimal(100)) / 1_000_000
+    # As many as the worst case of each leaves room for, and one more; the others end as failed.
+    assert used_of(live).usd == (int(limit / reservation) + 1) * ONE
+
+
 async def test_a_failed_hop_is_paid_for_too(start: START) -> None:
     policy = {"fallbacks": {"failure": {"small": ["large"]}}}
     broken = answer(b'{"choices":[]}')
