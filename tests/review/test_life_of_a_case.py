@@ -250,7 +250,9 @@ class Life(RuleBasedStateMachine):
                 Event.objects.filter(object_id=str(case.pk)).values_list("kind", flat=True)
             )
             # The first version is the opening; each later one is a change with its own event.
-            assert len(kinds) == case.version
+            # Telling that a case is due changes nothing of it.
+            changes = [kind for kind in kinds if kind != "review.case_due"]
+            assert len(changes) == case.version
             assert len(ENDINGS & set(kinds)) == int(case.state in table.ENDS)
 
     @invariant()

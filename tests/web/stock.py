@@ -19,7 +19,7 @@ import httpx
 
 DESK, CLAIMS, TAKEN = "returns-desk", "claims-desk", "complaints-desk"
 # Routes with an active version and some traffic, for walks that change something.
-FREE = ("front-desk", "night-desk", "letter-desk")
+FREE = ("front-desk", "night-desk", "letter-desk", "parcel-desk")
 PASSWORD = "an-invented-password-of-the-tests"
 CARD = "My card number is 4111 1111 1111 1111, why was the payment refused?"
 QUESTIONS = (

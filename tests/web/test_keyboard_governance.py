@@ -42,7 +42,7 @@ def test_a_condition_in_a_group_in_a_group_is_edited(
     sit_down: SitDown, stock: Names, who: str, script: bool
 ) -> None:
     keys = sit_down(who, script=script)
-    start_draft(keys, FREE[2])
+    start_draft(keys, FREE[3])
     keys.content()
     keys.follow(f"Edit {NESTED}")
     keys.content()
