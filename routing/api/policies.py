@@ -149,6 +149,11 @@ def tag_of(version: PolicyVersion) -> str:
     return etag_of(version, version.revision, version.state, version.digest)
 
 
+def _as_it_is_now(version: PolicyVersion) -> Response:
+    version.refresh_from_db()
+    return with_etag(VersionOut(version).data, tag_of(version))
+
+
 class Routes(ApiView):
     needs: ClassVar = {"GET": "routing.view"}
 
@@ -253,8 +258,7 @@ class Submit(ApiView):
         by: Any = request.user
         version = policies.get_version(slug=slug, number=number)
         policies.submit_version(version=version, by=by, summary=body["summary"])
-        version.refresh_from_db()
-        return with_etag(VersionOut(version).data, tag_of(version))
+        return _as_it_is_now(version)
 
 
 class Withdraw(ApiView):
@@ -266,8 +270,7 @@ class Withdraw(ApiView):
         by: Any = request.user
         version = policies.get_version(slug=slug, number=number)
         policies.withdraw_version(version=version, by=by, reason=body["reason"])
-        version.refresh_from_db()
-        return with_etag(VersionOut(version).data, tag_of(version))
+        return _as_it_is_now(version)
 
 
 class Activate(ApiView):
@@ -279,8 +282,7 @@ class Activate(ApiView):
         by: Any = request.user
         version = policies.get_version(slug=slug, number=number)
         policies.activate_version(version=version, by=by, reason=body["reason"])
-        version.refresh_from_db()
-        return with_etag(VersionOut(version).data, tag_of(version))
+        return _as_it_is_now(version)
 
 
 class RollBack(ApiView):
@@ -293,5 +295,4 @@ class RollBack(ApiView):
         body = valid(RollBackBody, request)
         by: Any = request.user
         version = policies.roll_back(slug=slug, to_number=body["to"], by=by, reason=body["reason"])
-        version.refresh_from_db()
-        return with_etag(VersionOut(version).data, tag_of(version))
+        return _as_it_is_now(version)
