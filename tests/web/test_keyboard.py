@@ -256,7 +256,7 @@ def test_a_refresh_leaves_the_focus_and_what_is_being_written(
     for _ in range(2):
         with keys.page.expect_response(re.compile("/backtests/")):
             pass
-    keys.page.wait_for_function("!document.querySelector('.htmx-swapping, .htmx-settling')")
+    expect(keys.page.locator(".htmx-swapping, .htmx-settling")).to_have_count(0)
 
     stop = looks.focus(keys.page)
 
