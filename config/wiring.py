@@ -15,11 +15,14 @@ def connect() -> None:
         return
     from accounts import neighbours
     from audit import followers
+    from audit.reports import contributions
     from config import celery  # noqa: F401  (without it a screen sends its jobs to no broker)
     from review import attention  # noqa: F401  (registers itself for the overview)
-    from routing.queries import budgets, decisions
+    from routing.queries import budgets, decisions, report_parts
     from routing.services import projection, webhook_outbox
 
+    contributions.register("policies", report_parts.policies)
+    contributions.register_documents(report_parts.documents)
     followers.register(projection.follow)
     followers.register(webhook_outbox.follow)
     neighbours.tell(

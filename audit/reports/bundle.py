@@ -7,17 +7,14 @@ nothing in it that depends on who asked or when.
 from __future__ import annotations
 
 import base64
-import json
 import os
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
 import orjson
 from django.db import connection
@@ -25,13 +22,14 @@ from django.template.loader import render_to_string
 
 from audit.errors import LedgerBroken
 from audit.merkle import HASH_BYTES
-from audit.notes import Signer, stamp
-from audit.reports import verify
+from audit.notes import Signer
+from audit.reports import contributions, printing, verify
 from audit.reports.cut import Cut
-from audit.reports.summary import Summary
+from audit.reports.gathering import Gathering
+from audit.reports.scope import Scope, earlier_of
+from audit.reports.sealed import Sealed, program, proven_line
 
 BATCH: Final = 2000
-_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 Progress = Callable[[int, int], None]
 
@@ -41,6 +39,7 @@ class Request:
     period_from: datetime
     period_to: datetime
     cut: Cut
+    seed: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,124 +84,79 @@ def _measure(file: IO[bytes]) -> tuple[int, str]:
 
 class _Bundle:
     def __init__(self, file: IO[bytes], request: Request, signer: Signer) -> None:
-        self._zip = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6)
+        self.sealed = Sealed(file, signer)
         self._request = request
-        self._signer = signer
-        self._listed: dict[str, dict[str, Any]] = {}
+        self._scope = Scope(
+            period_from=request.period_from,
+            period_to=request.period_to,
+            cut=request.cut,
+            seed=request.seed,
+            origin=signer.verifier.name,
+            key_id=signer.verifier.key_id.hex(),
+            earlier=earlier_of(request.cut),
+        )
+        self._census = verify.Census(request.cut.start.size, *self._scope.period)
 
     def write(self, progress: Progress | None) -> int:
-        cut = self._request.cut
-        period = (stamp(self._request.period_from), stamp(self._request.period_to))
-        census = verify.Census(cut.start.size, *period)
-        summary = Summary(*period)
-        with self._zip, tempfile.TemporaryFile() as csv:
-            self._add("README.txt", self._readme(period))
-            self._add("checkpoint-end.txt", cut.end.note.encode())
-            self._add("checkpoint-start.txt", cut.start.note.encode())
-            self._entries(census, summary, csv, progress)
-            self._add_stream("events.csv", csv)
-            self._add("frontier-start.txt", _frontier_text(bytes(cut.start.frontier)))
-            page = self._page(period, census, summary)
-            program = files("audit.reports").joinpath("verify.py").read_bytes()
-            # The manifest stands before these two in the order of names, so they are listed first.
-            self._list("report.html", page)
-            self._list("verify.py", program)
-            self._manifest(period, census)
-            self._put("report.html", page)
-            self._put("verify.py", program)
+        cut, sealed = self._request.cut, self.sealed
+        gathering = Gathering(self._scope, self._census)
+        with sealed, tempfile.TemporaryFile() as csv:
+            sealed.add("README.txt", self._readme())
+            sealed.add("checkpoint-end.txt", cut.end.note.encode())
+            sealed.add("checkpoint-start.txt", cut.start.note.encode())
+            self._entries(gathering, csv, progress)
+            sealed.add_stream("events.csv", csv)
+            sealed.add("earlier.jsonl", b"".join(self._earlier()))
+            sealed.add("frontier-start.txt", _frontier_text(bytes(cut.start.frontier)))
+            sealed.add("policies.jsonl", b"".join(self._documents(gathering.versions())))
+            printed = printing.all_of(gathering.report(), cut.end.at)
+            for ending, content in printed.items():
+                sealed.add(f"report.{ending}", content)
+            sealed.add("verify.py", program())
+            sealed.sign(
+                {
+                    "format": verify.FORMAT,
+                    "period_from": self._scope.period[0],
+                    "period_to": self._scope.period[1],
+                    "start_size": cut.start.size,
+                    "end_size": cut.end.size,
+                    "report_id": self._scope.report_id,
+                    "counts": self._census.counts(),
+                }
+            )
         return cut.entries
 
-    def _entries(
-        self, census: verify.Census, summary: Summary, csv: IO[bytes], progress: Progress | None
-    ) -> None:
-        cut = self._request.cut
-        digest, total, done = sha256(), 0, 0
+    def _entries(self, gathering: Gathering, csv: IO[bytes], progress: Progress | None) -> None:
+        cut, done = self._request.cut, 0
         csv.write(verify.csv_line(verify.COLUMNS))
-        with self._zip.open(_member("entries.jsonl"), "w", force_zip64=True) as out:
+        with self.sealed.growing("entries.jsonl") as out:
             for seq, body in _bodies(cut.start.size, cut.end.size):
-                line = body + b"\n"
-                out.write(line)
-                digest.update(line)
-                total += len(line)
+                out(body + b"\n")
                 entry = orjson.loads(body)
-                csv.write(census.add(entry))
-                summary.add(seq, entry)
+                csv.write(self._census.add(entry))
+                gathering.add(seq, entry)
                 done += 1
                 if progress and not done % BATCH:
                     progress(done, cut.entries)
         if done != cut.entries:
             raise LedgerBroken(f"the ledger gave {done} entries, the checkpoints say {cut.entries}")
-        self._listed["entries.jsonl"] = {"bytes": total, "sha256": digest.hexdigest()}
 
-    def _manifest(self, period: tuple[str, str], census: verify.Census) -> None:
-        cut = self._request.cut
-        manifest = {
-            "format": verify.FORMAT,
-            "origin": self._signer.verifier.name,
-            "period_from": period[0],
-            "period_to": period[1],
-            "start_size": cut.start.size,
-            "end_size": cut.end.size,
-            "counts": census.counts(),
-            "files": self._listed,
-        }
-        raw = json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=True).encode() + b"\n"
-        name, digest = self._signer.verifier.name, sha256(raw).hexdigest()
-        text = f"{verify.MANIFEST_HEAD}\n{name}\nsha256 {digest}\n"
-        self._put("manifest.json", raw)
-        self._put("manifest.note", self._signer.sign(text).encode())
+    def _earlier(self) -> Iterator[bytes]:
+        size = self._request.cut.start.size
+        with connection.cursor() as cursor:
+            for one in self._scope.earlier:
+                yield proven_line(cursor, one.seq, size, one.body)
 
-    def _page(self, period: tuple[str, str], census: verify.Census, summary: Summary) -> bytes:
-        cut = self._request.cut
-        context = {
-            "period_from": period[0][:19].replace("T", " "),
-            "period_to": period[1][:19].replace("T", " "),
-            "origin": self._signer.verifier.name,
-            "key_id": self._signer.verifier.key_id.hex(),
-            "start": cut.start,
-            "end": cut.end,
-            "end_at": stamp(cut.end.at)[:19].replace("T", " "),
-            "start_at": stamp(cut.start.at)[:19].replace("T", " "),
-            "is_over": cut.end.at >= self._request.period_to,
-            "entries": cut.entries,
-            "outside": cut.entries - census.in_period,
-            "counts": census.counts(),
-            **summary.as_context(),
-        }
-        return render_to_string("audit/bundle/report.html", context).encode()
+    def _documents(self, versions: list[dict[str, str]]) -> Iterator[bytes]:
+        """The documents themselves, as far as they are those whose digest was recorded."""
+        wanted = {one["digest"] for one in versions}
+        for content in contributions.documents(versions):
+            if "sha256:" + sha256(content).hexdigest() in wanted:
+                yield content + b"\n"
 
-    def _readme(self, period: tuple[str, str]) -> bytes:
-        context = {"period": period, "origin": self._signer.verifier.name}
+    def _readme(self) -> bytes:
+        context = {"period": self._scope.period, "origin": self._scope.origin}
         return render_to_string("audit/bundle/README.txt", context).encode()
-
-    def _add(self, name: str, content: bytes) -> None:
-        self._list(name, content)
-        self._put(name, content)
-
-    def _list(self, name: str, content: bytes) -> None:
-        self._listed[name] = {"bytes": len(content), "sha256": sha256(content).hexdigest()}
-
-    def _put(self, name: str, content: bytes) -> None:
-        with self._zip.open(_member(name), "w", force_zip64=True) as out:
-            out.write(content)
-
-    def _add_stream(self, name: str, source: IO[bytes]) -> None:
-        source.seek(0)
-        digest, total = sha256(), 0
-        with self._zip.open(_member(name), "w", force_zip64=True) as out:
-            while piece := source.read(1 << 20):
-                out.write(piece)
-                digest.update(piece)
-                total += len(piece)
-        self._listed[name] = {"bytes": total, "sha256": digest.hexdigest()}
-
-
-def _member(name: str) -> zipfile.ZipInfo:
-    member = zipfile.ZipInfo(name, date_time=_EPOCH)
-    member.compress_type = zipfile.ZIP_DEFLATED
-    member.create_system = 3
-    member.external_attr = 0o644 << 16
-    return member
 
 
 def _frontier_text(packed: bytes) -> bytes:

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Checks a Signalbox report bundle offline, with Python's standard library alone.
+"""Checks a Signalbox report bundle, or the evidence of one decision, with Python alone, offline.
 
     python3 -I -S verify.py bundle.zip --key key.pub
+    python3 -I -S verify.py bundle.zip --key key.pub --sample SEED
 
 KEY is the log's verifier key (name+hash+base64), as a file or as text, obtained from the operator
 by another way than the bundle. Exit code 0: everything below holds. 1: it does not, and the
@@ -20,20 +21,40 @@ import struct
 import sys
 import zipfile
 
-FORMAT = "signalbox-report/1"
+FORMAT = "signalbox-report/2"
+EVIDENCE = "signalbox-evidence/1"
 MANIFEST_HEAD = "signalbox.report/1"
 FILES = {
     "README.txt",
     "checkpoint-end.txt",
     "checkpoint-start.txt",
+    "earlier.jsonl",
     "entries.jsonl",
     "events.csv",
     "frontier-start.txt",
+    "policies.jsonl",
     "report.html",
+    "report.json",
+    "report.pdf",
     "verify.py",
 }
+EVIDENCE_FILES = {
+    "README.txt",
+    "checkpoint.txt",
+    "evidence.html",
+    "evidence.json",
+    "evidence.pdf",
+    "proven.jsonl",
+    "verify.py",
+}
+SIGNED = {"manifest.json", "manifest.note"}
 SMALL = 1 << 20
 MAX_ENTRY = 65_535
+# A proof line holds an entry as JSON text (every byte may need six) and at most 64 hashes.
+MAX_PROVEN = 6 * MAX_ENTRY + 8192
+MAX_DOCUMENT = 1 << 20
+MAX_STEPS = 64
+SAMPLE = 25
 CHUNK = 1 << 18
 COLUMNS = (
     "seq", "in_period", "at", "kind", "actor_kind", "actor", "roles", "object_type", "object_id",
@@ -205,6 +226,44 @@ def append(peaks, size, entry):
     peaks.append(merged)
 
 
+def root_from_path(leaf, index, size, path):
+    """The root that an inclusion proof leads to (RFC 9162, 2.1.3.2), or None when it cannot fit."""
+    if not 0 <= index < size or len(path) > MAX_STEPS:
+        return None
+    fn, sn, root = index, size - 1, leaf
+    for step in path:
+        if sn == 0:
+            return None
+        if fn & 1 or fn == sn:
+            root = node(step, root)
+            while not fn & 1 and fn:
+                fn >>= 1
+                sn >>= 1
+        else:
+            root = node(root, step)
+        fn >>= 1
+        sn >>= 1
+    return root if sn == 0 else None
+
+
+def proven(line, size, root, what):
+    """(number, entry) of a line that carries an entry with its proof under a checkpoint."""
+    try:
+        given = json.loads(line)
+        seq, body = given["seq"], given["entry"].encode()
+        path = [base64.b64decode(step, validate=True) for step in given["path"]]
+        entry = json.loads(body)
+        entry["kind"], entry["id"], entry["details"]
+    except (ValueError, KeyError, TypeError, AttributeError, UnicodeError):
+        raise Problem(what + " has a line that is no entry with a proof") from None
+    if type(seq) is not int or any(len(step) != 32 for step in path):
+        raise Problem(what + " has a line that is no entry with a proof")
+    leaf = hashlib.sha256(b"\x00" + body).digest()
+    if root_from_path(leaf, seq, size, path) != root:
+        raise Problem("entry %d of %s is not in the log: its proof fails" % (seq, what))
+    return seq, entry
+
+
 # --- The ZIP, distrusted -------------------------------------------------------------------------
 
 
@@ -218,7 +277,9 @@ class Bundle:
         names = [member.filename for member in self.zip.infolist()]
         if len(names) != len(set(names)):
             raise Problem("the bundle holds a file name twice")
-        expected = FILES | {"manifest.json", "manifest.note"}
+        self.is_evidence = "proven.jsonl" in names
+        self.files = EVIDENCE_FILES if self.is_evidence else FILES
+        expected = self.files | SIGNED
         if missing := sorted(expected - set(names)):
             raise Problem("the bundle lacks the file " + missing[0])
         if extra := sorted(set(names) - expected):
@@ -277,17 +338,17 @@ class Bundle:
             raise Problem(name + " is not text") from None
 
 
-def lines_of(chunks):
+def lines_of(chunks, name="entries.jsonl", longest=MAX_ENTRY):
     """Whole lines without their newline; the last one must be complete."""
     rest = b""
     for piece in chunks:
         lines = (rest + piece).split(b"\n")
         rest = lines.pop()
-        if len(rest) > MAX_ENTRY:
-            raise Problem("entries.jsonl has a line that is too long")
+        if len(rest) > longest or any(len(line) > longest for line in lines):
+            raise Problem(name + " has a line that is too long")
         yield from lines
     if rest:
-        raise Problem("entries.jsonl does not end with a whole line")
+        raise Problem(name + " does not end with a whole line")
 
 
 # --- What the entries say ------------------------------------------------------------------------
@@ -314,6 +375,7 @@ class Census:
         self.kinds = {}
         self.open = set()
         self.writers = {}
+        self.digests = set()
         self.csv = hashlib.sha256(csv_line(COLUMNS))
         self.csv_bytes = len(csv_line(COLUMNS))
 
@@ -330,12 +392,20 @@ class Census:
         elif kind in TERMINAL:
             self.outcomes += inside
             self.open.discard(entry["decision_id"])
+        self.note_digest(entry)
         self._number(entry["writer"]["id"], entry["writer"]["n"])
         line = self._csv(entry, inside)
         self.csv.update(line)
         self.csv_bytes += len(line)
         self.seq += 1
         return line
+
+    def note_digest(self, entry):
+        """Remember which policy documents the entries name."""
+        details = entry["details"]
+        name = "policy_digest" if entry["kind"] == "decision.made" else "digest"
+        if entry["kind"].startswith(("policy.", "decision.made")) and len(self.digests) < 100_000:
+            self.digests.add(str(details.get(name)))
 
     def _number(self, writer, n):
         low, high, seen = self.writers.get(writer, (n, n, 0))
@@ -368,13 +438,15 @@ class Census:
 # --- The check -----------------------------------------------------------------------------------
 
 
-def verify(path, given_key):
+def verify(path, given_key, seed=""):
     """Check everything; returns the lines to print, raises Problem."""
     key = read_key(given_key)
     if not os.path.isfile(path):
         raise Problem("there is no such file: " + os.path.basename(path))
     bundle = Bundle(path)
     manifest = _manifest(bundle, key)
+    if bundle.is_evidence:
+        return _evidence(bundle, manifest, key)
     start = read_checkpoint(bundle.text("checkpoint-start.txt"), key, "the start checkpoint")
     end = read_checkpoint(bundle.text("checkpoint-end.txt"), key, "the end checkpoint")
     if [start[0], end[0]] != [manifest["start_size"], manifest["end_size"]] or start[0] > end[0]:
@@ -385,8 +457,16 @@ def verify(path, given_key):
     if start[0] and start[2] > period_from:
         raise Problem("the start checkpoint was signed within the period: the beginning is missing")
     census = Census(start[0], period_from, period_to)
-    _entries(bundle, manifest, peaks, census, start, end)
-    return _verdict(key, manifest, census, start, end)
+    earlier = _earlier(bundle, manifest, census, start)
+    picks = Picks(seed) if seed else None
+    _entries(bundle, manifest, peaks, census, start, end, picks)
+    documents = _documents(bundle, manifest, census)
+    lines = _verdict(key, manifest, census, start, end)
+    lines.append(
+        "earlier    %d entries of before, each proven under the start checkpoint" % earlier
+    )
+    lines.append("policies   %d documents, each the one whose digest the entries name" % documents)
+    return lines + (picks.lines() if picks else [])
 
 
 def _manifest(bundle, key):
@@ -396,9 +476,10 @@ def _manifest(bundle, key):
     if head[0] != MANIFEST_HEAD or head[-2] != "sha256 " + hashlib.sha256(raw).hexdigest():
         raise Problem("manifest.json was changed: it is not the one that was signed")
     manifest = json.loads(raw)
-    if manifest["format"] != FORMAT or manifest["origin"] != key[0]:
+    wanted = EVIDENCE if bundle.is_evidence else FORMAT
+    if manifest["format"] != wanted or manifest["origin"] != key[0]:
         raise Problem("the manifest is of another format or another log")
-    if set(manifest["files"]) != FILES:
+    if set(manifest["files"]) != bundle.files:
         raise Problem("the manifest does not list exactly the files of a bundle")
     return manifest
 
@@ -428,18 +509,113 @@ def _frontier(bundle, start):
     return peaks
 
 
-def _entries(bundle, manifest, peaks, census, start, end):
+def _lines(bundle, manifest, name, longest):
+    return lines_of(bundle.chunks(name, manifest["files"][name]["bytes"]), name, longest)
+
+
+def _earlier(bundle, manifest, census, start):
+    last = -1
+    count = 0
+    for line in _lines(bundle, manifest, "earlier.jsonl", MAX_PROVEN):
+        seq, entry = proven(line, start[0], start[1], "earlier.jsonl")
+        if seq <= last:
+            raise Problem("earlier.jsonl holds entry %d twice or out of order" % seq)
+        last = seq
+        count += 1
+        census.note_digest(entry)
+    return count
+
+
+def _documents(bundle, manifest, census):
+    count = 0
+    for line in _lines(bundle, manifest, "policies.jsonl", MAX_DOCUMENT):
+        if "sha256:" + hashlib.sha256(line).hexdigest() not in census.digests:
+            raise Problem("policies.jsonl holds a document that no entry names by its digest")
+        count += 1
+    return count
+
+
+def _evidence(bundle, manifest, key):
+    """One decision: every entry about it with its own proof under one signed checkpoint."""
+    size, root, at = read_checkpoint(bundle.text("checkpoint.txt"), key, "the checkpoint")
+    if size != manifest["size"]:
+        raise Problem("the checkpoint is not the one that the manifest names")
+    _files(bundle, manifest)
+    decision = manifest["decision_id"]
+    kinds, last = [], -1
+    for line in _lines(bundle, manifest, "proven.jsonl", MAX_PROVEN):
+        seq, entry = proven(line, size, root, "proven.jsonl")
+        if seq <= last:
+            raise Problem("proven.jsonl holds entry %d twice or out of order" % seq)
+        if entry.get("decision_id") != decision:
+            raise Problem("entry %d is about another decision" % seq)
+        last = seq
+        kinds.append(entry["kind"])
+    ends = [kind for kind in kinds if kind in TERMINAL]
+    if kinds.count("decision.made") != 1 or len(ends) > 1:
+        raise Problem("the entries are not those of one decision")
+    if kinds != manifest["kinds"]:
+        raise Problem("the entries are not those that the manifest names")
+    return [
+        "log        %s" % key[0],
+        "key        %s" % key[1].hex(),
+        "decision   %s" % decision,
+        "entries    %d, each in the log of %d entries: %s" % (len(kinds), size, ", ".join(kinds)),
+        "root       %s" % root.hex(),
+        "signed     %s" % (at or "unknown"),
+        "outcome    %s" % (ends[0] if ends else "none yet"),
+        "not shown  that no other entry is about it (a report over the period shows that),",
+        "           or that what was recorded is true",
+    ]
+
+
+class Picks:
+    """The entries with the smallest hash under a seed, of every population of the report."""
+
+    def __init__(self, seed):
+        self.seed = seed
+        self.kept = {}
+
+    def offer(self, seq, entry):
+        for population in self.populations(entry):
+            rank = hashlib.sha256((self.seed + "\n" + entry["id"]).encode()).hexdigest()
+            kept = self.kept.setdefault(population, [])
+            kept.append((rank, seq, entry["kind"], entry["id"]))
+            if len(kept) >= 8 * SAMPLE:
+                self.kept[population] = sorted(kept)[:SAMPLE]
+
+    def populations(self, entry):
+        kind = entry["kind"]
+        if kind == "decision.made":
+            yield "decisions"
+            if (entry["details"].get("decision") or {}).get("boundary") == "public":
+                yield "crossings"
+        elif kind == "review.decided" and entry["actor"]["kind"] == "person":
+            yield "reviews"
+        elif entry["actor"]["kind"] == "person" and not kind.startswith(("review.", "decision.")):
+            yield "acts"
+
+    def lines(self):
+        found = ["sample     seed %s" % self.seed]
+        for population, kept in sorted(self.kept.items()):
+            for _, seq, kind, identity in sorted(kept)[:SAMPLE]:
+                found.append("  %-9s entry %d  %s  %s" % (population, seq, kind, identity))
+        return found
+
+
+def _entries(bundle, manifest, peaks, census, start, end, picks=None):
     size = start[0]
-    for line in lines_of(
-        bundle.chunks("entries.jsonl", manifest["files"]["entries.jsonl"]["bytes"])
-    ):
+    for line in _lines(bundle, manifest, "entries.jsonl", MAX_ENTRY):
         if size >= end[0]:
             raise Problem("entries.jsonl holds more entries than the end checkpoint covers")
         if not 2 <= len(line) <= MAX_ENTRY:
             raise Problem("entry %d has an impossible length" % size)
         append(peaks, size, line)
         try:
-            census.add(json.loads(line))
+            entry = json.loads(line)
+            census.add(entry)
+            if picks and census.period[0] <= entry["at"] < census.period[1]:
+                picks.offer(size, entry)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise Problem("entry %d is not a readable entry" % size) from None
         size += 1
@@ -495,10 +671,11 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description="Checks a Signalbox report bundle offline.")
     parser.add_argument("bundle")
     parser.add_argument("--key", required=True, help="the log's verifier key: text, or a file")
+    parser.add_argument("--sample", default="", metavar="SEED", help="print the sample of a seed")
     options = parser.parse_args(arguments)
     name = os.path.basename(options.bundle)
     try:
-        lines = verify(options.bundle, options.key)
+        lines = verify(options.bundle, options.key, options.sample)
     except Problem as problem:
         print("FAILS " + name + ": " + str(problem))
         return 1

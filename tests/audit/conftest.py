@@ -17,6 +17,7 @@ from django.db import connections, transaction
 import audit
 from audit.actors import Actor
 from audit.ids import uuid7
+from audit.reports import contributions
 from audit.sealing import BATCH_SQL, SealedEvent, Writer, batch_parameters
 from audit.sequencer import register_key, sequence_once
 
@@ -34,6 +35,13 @@ def own_files(settings: Any, tmp_path: Path) -> None:
     settings.PAYLOAD_KEY_FILE = tmp_path / "keys" / "payload.key"
     settings.AUDIT_ANCHOR_FILE = str(tmp_path / "anchors" / "checkpoints.txt")
     settings.REPORTS_DIR = tmp_path / "reports"
+
+
+@pytest.fixture(autouse=True)
+def no_rooms_above(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ledger of one's own has no tables of the rooms above, so those add nothing to a report."""
+    monkeypatch.setattr(contributions, "_registered", {})
+    monkeypatch.setattr(contributions, "_documents", [])
 
 
 def _dsn(alias: str, name: str | None = None) -> str:

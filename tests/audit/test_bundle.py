@@ -65,6 +65,7 @@ def made_once(
     own = override_settings(AUDIT_ORIGIN="test.example/ledger", AUDIT_KEY_FILE=home / "audit.key")
     with own, a_copy(ledger_template, django_db_blocker) as ledger:
         fill(ledger)
+        ledger.sequence()
         ledger.record(
             reason='=HYPERLINK("http://example.com")',
             details={"text": "ligne\nzwei \u2028 \U0001f600"},
