@@ -198,10 +198,17 @@ KINDS: Final[Mapping[str, Kind]] = {
     "payload.revealed": Kind("{actor} read the {details.payload_kind} of {object}", "privacy"),
     "payload.erased": Kind("{actor} erased {details.count} stored texts of {object}", "privacy"),
     "report.requested": Kind("{actor} asked for {object}", "log"),
+    "report.taken_up_again": Kind("{object} was begun again: its worker was lost", "log"),
+    "report.schedule_changed": Kind(
+        "{actor} changed the schedule of reports[: monthly {details.monthly}]", "log"
+    ),
     "report.generated": Kind("{object} was made[: {details.entries} entries]", "log"),
     "report.failed": Kind("{object} could not be made[: {reason}]", "log"),
     "report.cancelled": Kind("{actor} cancelled {object}", "log"),
     "report.downloaded": Kind("{actor} downloaded {object}", "log"),
+    "evidence.taken": Kind(
+        "{actor} took the evidence of {decision_id|short}[ as {details.format}]", "log"
+    ),
     "trail.exported": Kind(
         "{actor} exported the trail[ as {details.format}][: {details.count} entries]", "log"
     ),

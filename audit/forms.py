@@ -22,6 +22,12 @@ class ReportForm(forms.Form):
         help_text="Up to the end of this day, UTC.",
         widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
     )
+    seed = forms.CharField(
+        label="Seed of the sample",
+        max_length=64,
+        required=False,
+        help_text="Words of the auditor's own. Without them the sample is drawn by the end root.",
+    )
     reason = forms.CharField(
         label="What it is for",
         max_length=300,

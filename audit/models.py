@@ -159,6 +159,11 @@ class Report(Job):
     period_from = models.DateTimeField()
     period_to = models.DateTimeField()
     scope = models.JSONField(default=dict, blank=True)
+    # Counts how often it was begun; an overtaken worker sees another number and stops.
+    tries = models.PositiveSmallIntegerField(default=0)
+    # What the auditor's sample is drawn by; empty for the end root.
+    seed = models.CharField(max_length=64, blank=True)
+    is_scheduled = models.BooleanField(default=False)
     # Fixed when the work begins, so that a repeated run gives the same bytes.
     start_size = models.BigIntegerField(null=True)
     end_size = models.BigIntegerField(null=True)
@@ -176,6 +181,11 @@ class Report(Job):
             ),
             models.CheckConstraint(
                 condition=Q(start_size__lte=models.F("end_size")), name="report_sizes_in_order"
+            ),
+            models.UniqueConstraint(
+                fields=["period_from", "period_to"],
+                condition=Q(is_scheduled=True) & ~Q(state__in=["failed", "cancelled"]),
+                name="report_scheduled_once",
             ),
         ]
 

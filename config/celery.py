@@ -23,6 +23,7 @@ app.conf.beat_schedule = {
     "activate-due": {"task": "routing.tasks.activate_due", "schedule": 10.0},
     "probe-backends": {"task": "routing.tasks.probe_backends", "schedule": 60.0},
     "fail-lost-jobs": {"task": "routing.tasks.fail_lost_jobs", "schedule": 30.0},
+    "request-due-reports": {"task": "audit.tasks.request_due_reports", "schedule": 600.0},
     "fail-lost-reports": {"task": "audit.tasks.fail_lost_jobs", "schedule": 30.0},
     "send-webhooks": {"task": "routing.tasks.send_webhooks", "schedule": 5.0},
     "erase-webhook-deliveries": {

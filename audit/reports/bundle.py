@@ -57,7 +57,11 @@ def write(
     ``progress(done, total)`` may raise to stop; then nothing is left behind.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".draft-", suffix=".zip")
+    prefix = f".draft-{target.stem}-"
+    for left in target.parent.glob(f"{prefix}*"):
+        # A worker that was killed leaves its half behind.
+        left.unlink(missing_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=prefix, suffix=".zip")
     draft = Path(name)
     try:
         with os.fdopen(handle, "w+b") as file:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from audit import jobs, keys
@@ -24,8 +25,10 @@ from screens.errors import Conflict, Invalid, NotFound
 
 WAIT_FOR_CHECKPOINT_S = 5.0
 MOST_AT_ONCE = 4
+# A machine that cannot make it three times will not make it the fourth time.
+MOST_TRIES = 3
 WORDS = jobs.Words(
-    lost="The worker that made it ended before the report did: it was stopped, or the machine ran "
+    lost="Its worker ended before the report did, three times: it was stopped, or the machine ran "
     "out of memory or disk. Ask for it again; the same period gives the same bytes.",
     too_long="It ran for four hours without an end and was given up. Ask for a shorter period.",
     not_taken="No worker took it within an hour. Ask an operator whether the worker process runs "
@@ -38,9 +41,18 @@ class Cancelled(Exception):
 
 
 def request_report(
-    *, period_from: datetime, period_to: datetime, by: Actor, reason: str = ""
+    *,
+    period_from: datetime,
+    period_to: datetime,
+    by: Actor,
+    reason: str = "",
+    seed: str = "",
+    is_scheduled: bool = False,
 ) -> Report:
-    """Put a report on the list; a task makes it. Raises Invalid for a period that is none."""
+    """Put a report on the list; a task makes it. Raises Invalid for a period that is none.
+
+    ``seed`` draws the auditor's sample; without one it is drawn by the end root.
+    """
     if period_from >= period_to:
         raise Invalid("The period must end after it begins.", code="period_empty")
     if period_from > timezone.now():
@@ -49,11 +61,17 @@ def request_report(
         )
     fail_lost_reports()
     with transaction.atomic():
-        waiting = Report.objects.exclude(state__in=ENDED).count()
+        # A lost one waits to be taken up again; it does not use up the place of another.
+        gone = Q(state=JobState.RUNNING, seen_at__lt=timezone.now() - jobs.LOST_AFTER)
+        waiting = Report.objects.exclude(state__in=ENDED).exclude(gone).count()
         if waiting >= MOST_AT_ONCE:
             raise LogBusy(f"{waiting} reports are being made already.")
         report = Report.objects.create(
-            period_from=period_from, period_to=period_to, requested_by=by.name
+            period_from=period_from,
+            period_to=period_to,
+            requested_by=by.name,
+            seed=seed.strip(),
+            is_scheduled=is_scheduled,
         )
         record(
             "report.requested",
@@ -61,22 +79,29 @@ def request_report(
             object_type="report",
             object_id=report.pk,
             reason=reason,
-            details={"period_from": period_from, "period_to": period_to},
+            details={
+                "period_from": period_from,
+                "period_to": period_to,
+                "seed": seed.strip(),
+                "is_scheduled": is_scheduled,
+            },
         )
     return report
 
 
 def make_report(*, report_id: UUID) -> Report:
     """Make a report that waits. Safe to run twice: the second run finds it taken or ended."""
+    now = timezone.now()
     taken = Report.objects.filter(pk=report_id, state=JobState.WAITING).update(
-        state=JobState.RUNNING, started_at=timezone.now(), seen_at=timezone.now()
+        state=JobState.RUNNING, started_at=now, seen_at=now, done=0, tries=F("tries") + 1
     )
     report = Report.objects.get(pk=report_id)
     if not taken:
         return report
     try:
         with jobs.signs_of_life(lambda: _still_running(report)):
-            _fix_sizes(report)
+            if report.end_size is None:
+                _fix_sizes(report)
             written = _write(report, _progress_of(report))
     except Cancelled:
         return Report.objects.get(pk=report_id)
@@ -114,17 +139,22 @@ def _write(report: Report, progress: bundle.Progress) -> bundle.Written:
         period_from=report.period_from,
         period_to=report.period_to,
         cut=cut.of_sizes(report.start_size, report.end_size),
+        seed=report.seed,
     )
     return bundle.write(path_of(report), request, keys.signer(), progress)
 
 
 def _progress_of(report: Report) -> Callable[[int, int], None]:
     def progress(done: int, total: int) -> None:
-        running = Report.objects.filter(pk=report.pk, state=JobState.RUNNING)
-        if not running.update(done=done, total=total, seen_at=timezone.now()):
+        if not _own(report).update(done=done, total=total, seen_at=timezone.now()):
             raise Cancelled
 
     return progress
+
+
+def _own(report: Report) -> QuerySet[Report]:
+    """The report while it is still this worker's: neither ended nor begun again by another."""
+    return Report.objects.filter(pk=report.pk, state=JobState.RUNNING, tries=report.tries)
 
 
 def path_of(report: Report) -> Path:
@@ -133,7 +163,7 @@ def path_of(report: Report) -> Path:
 
 def _ready(report: Report, written: bundle.Written) -> Report:
     with transaction.atomic():
-        ended = Report.objects.filter(pk=report.pk, state=JobState.RUNNING).update(
+        ended = _own(report).update(
             state=JobState.READY,
             ended_at=timezone.now(),
             done=written.entries,
@@ -143,12 +173,19 @@ def _ready(report: Report, written: bundle.Written) -> Report:
             digest=written.digest,
             path=path_of(report).name,
         )
+        tries = report.tries
         report.refresh_from_db()
         if not ended:
-            path_of(report).unlink(missing_ok=True)
+            if report.tries == tries:
+                path_of(report).unlink(missing_ok=True)
             return report
         record_generated(
-            report.pk, written, report.period_from, report.period_to, SYSTEM("reports")
+            report.pk,
+            written,
+            report.period_from,
+            report.period_to,
+            SYSTEM("reports"),
+            is_scheduled=report.is_scheduled,
         )
     return report
 
@@ -159,6 +196,8 @@ def record_generated(
     period_from: datetime,
     period_to: datetime,
     by: Actor,
+    *,
+    is_scheduled: bool = False,
 ) -> None:
     record(
         "report.generated",
@@ -171,18 +210,19 @@ def record_generated(
             "entries": written.entries,
             "bytes": written.bytes,
             "digest": written.digest,
+            "is_scheduled": is_scheduled,
         },
     )
 
 
 def _still_running(report: Report) -> None:
-    Report.objects.filter(pk=report.pk, state=JobState.RUNNING).update(seen_at=timezone.now())
+    _own(report).update(seen_at=timezone.now())
 
 
 def _failed(report: Report, problem: str) -> Report:
     with transaction.atomic():
         ended = (
-            Report.objects.filter(pk=report.pk)
+            Report.objects.filter(pk=report.pk, tries=report.tries)
             .exclude(state__in=ENDED)
             .update(state=JobState.FAILED, ended_at=timezone.now(), problem=problem)
         )
@@ -204,15 +244,44 @@ def could_not_start(*, report: Report) -> None:
     _failed(report, "The job queue does not answer. Nothing was started.")
 
 
-def fail_lost_reports(*, now: datetime | None = None) -> int:
-    """End reports whose worker is gone, that run too long, or that nobody took."""
-    failed = jobs.overdue(
-        Report.objects.filter(state=JobState.RUNNING),
-        Report.objects.filter(state=JobState.WAITING),
-        asked="requested_at",
-        words=WORDS,
-        now=now or timezone.now(),
+def take_up_lost_reports(*, now: datetime | None = None) -> list[UUID]:
+    """Put reports whose worker is gone back on the list, and return them to be sent again.
+
+    They begin again on the checkpoints that were fixed first, so the bytes are the same.
+    """
+    now = now or timezone.now()
+    lost = Report.objects.filter(
+        state=JobState.RUNNING,
+        tries__lt=MOST_TRIES,
+        seen_at__lt=now - jobs.LOST_AFTER,
+        started_at__gte=now - jobs.MOST_RUNNING,
     )
+    taken: list[UUID] = []
+    for report in lost:
+        with transaction.atomic():
+            if _own(report).update(state=JobState.WAITING, seen_at=now):
+                record(
+                    "report.taken_up_again",
+                    by=SYSTEM("reports"),
+                    object_type="report",
+                    object_id=report.pk,
+                    details={"tries": report.tries},
+                )
+                taken.append(report.pk)
+    return taken
+
+
+def fail_lost_reports(*, now: datetime | None = None) -> int:
+    """End reports whose worker was lost too often, that run too long, or that nobody took."""
+    now = now or timezone.now()
+    waiting = Report.objects.filter(state=JobState.WAITING)
+    running = Report.objects.filter(state=JobState.RUNNING)
+    old = now - jobs.MOST_RUNNING
+    given_up = running.filter(Q(tries__gte=MOST_TRIES) | Q(started_at__lt=old))
+    none = Report.objects.none()
+    failed = jobs.overdue(
+        given_up, waiting.filter(tries=0), asked="requested_at", words=WORDS, now=now
+    ) | jobs.overdue(none, waiting.filter(tries__gt=0), asked="seen_at", words=WORDS, now=now)
     for report, problem in failed.items():
         _failed(report, problem)
         # Half a file is no report; the name is the job's own, so no other one can lose its file.

@@ -14,9 +14,10 @@ from audit.actors import Actor
 from audit.errors import KeyUnavailable
 from audit.forms import ReportForm
 from audit.models import Report
-from audit.reports import services
+from audit.reports import schedule, services
 from audit.tasks import make_report
 from screens.access import may, needs, require
+from screens.errors import Invalid
 from screens.pages import page_of, redirect_303, render_screen
 
 
@@ -35,6 +36,8 @@ def reports(request: HttpRequest) -> HttpResponse:
         "form": form,
         "page": page_of(Report.objects.all(), request, per_page=25),
         "may_export": may(request.user, "audit.export"),
+        "switched": schedule.switched(),
+        "is_monthly": schedule.is_on(),
     }
     return render_screen(
         request, "audit/reports.html", context, status=422 if form.is_bound else 200
@@ -48,6 +51,7 @@ def _ask(request: HttpRequest, form: ReportForm) -> HttpResponse:
         period_to=period_to,
         by=Actor.of(request.user),
         reason=form.cleaned_data["reason"],
+        seed=form.cleaned_data["seed"],
     )
     try:
         make_report.delay(str(report.pk))
@@ -94,3 +98,16 @@ def report_cancel(request: HttpRequest, report_id: UUID) -> HttpResponse:
         report=found, by=Actor.of(request.user), reason=request.POST.get("reason", "")[:300]
     )
     return redirect_303(request, found, "The report was cancelled.")
+
+
+@require_POST
+@needs("audit.export")
+def report_schedule(request: HttpRequest) -> HttpResponse:
+    """Switch the monthly report on or off."""
+    is_on = request.POST.get("monthly") == "on"
+    reason = request.POST.get("reason", "").strip()[:300]
+    if not reason:
+        raise Invalid("Say why; it is kept in the trail.", code="reason_missing")
+    schedule.switch_monthly(on=is_on, by=Actor.of(request.user), reason=reason)
+    said = "A report of each month will be made once it is over." if is_on else "No more are made."
+    return redirect_303(request, "reports", said)

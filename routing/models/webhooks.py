@@ -16,6 +16,7 @@ class WebhookEvent(models.TextChoices):
     INCOMPLETE = "response.incomplete", "response.incomplete"
     CANCELLED = "response.cancelled", "response.cancelled"
     CASE_DUE = "review.case_due", "review.case_due"
+    REPORT_READY = "report.ready", "report.ready"
 
 
 # Sent by hand to see whether an address listens; nobody subscribes to it.

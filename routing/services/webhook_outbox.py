@@ -44,6 +44,10 @@ _ENTRIES = """
     SELECT e.kind, e.at, e.decision_id FROM audit.leaf l JOIN audit.event e ON e.id = l.event_id
     WHERE l.seq > %s AND l.seq <= %s AND e.kind = ANY(%s) ORDER BY l.seq
 """
+_REPORTS = """
+    SELECT e.body FROM audit.leaf l JOIN audit.event e ON e.id = l.event_id
+    WHERE l.seq > %s AND l.seq <= %s AND e.kind = 'report.generated' ORDER BY l.seq
+"""
 _BODY = "SELECT body FROM audit.event WHERE decision_id = %s AND kind = 'decision.completed'"
 
 
@@ -171,6 +175,7 @@ def follow() -> int:
     until = min(place.position + BATCH, head) if is_heard else head
     if is_heard:
         _tell_ended(_ended_between(place.position, until))
+        _tell_reports(place.position, until)
     taken = until - place.position
     place.position = until
     place.save(update_fields=["position"])
@@ -199,6 +204,33 @@ def _tell_ended(ended: dict[uuid.UUID, datetime]) -> None:
             tell_response(
                 decision_id=stored.decision_id, client_id=stored.client_id, event=event, at=at
             )
+
+
+def _tell_reports(after: int, until: int) -> None:
+    """A scheduled report is of the installation, not of one application: who listens is told."""
+    wanting = [one for one in _active() if WebhookEvent.REPORT_READY in one.events]
+    if not wanting:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_REPORTS, (after, until))
+        entries = [orjson.loads(bytes(row[0])) for row in cursor.fetchall()]
+    rows = [
+        _report_row(one, entry)
+        for entry in entries
+        if entry["details"].get("is_scheduled")
+        for one in wanting
+        if one.created_at <= datetime.fromisoformat(entry["at"])
+    ]
+    WebhookDelivery.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _report_row(endpoint: WebhookEndpoint, entry: dict[str, Any]) -> WebhookDelivery:
+    report, details = entry["object"]["id"], entry["details"]
+    identity = uuid.uuid5(_SPACE, f"{endpoint.pk}/{WebhookEvent.REPORT_READY}/{report}")
+    facts = {name: details[name] for name in ("period_from", "period_to", "entries", "digest")}
+    facts |= {"id": report, "url": f"{settings.SIGNALBOX_URL.rstrip('/')}/reports/{report}/"}
+    at = datetime.fromisoformat(entry["at"])
+    return delivery(endpoint, identity, WebhookEvent.REPORT_READY, at, facts)
 
 
 def _stored(ended: Iterable[uuid.UUID]) -> Iterable[StoredResponse]:

@@ -21,6 +21,7 @@ from screens.access import needs
 from screens.answers import status_of
 from screens.errors import Conflict, DomainError, Invalid
 from screens.pages import page_of, redirect_303, render_screen
+from screens.spreadsheets import cells
 
 
 @require_GET
@@ -56,7 +57,7 @@ def _csv(rows: list[queries.Row]) -> HttpResponse:
     )
     writer = csv.writer(answer)
     writer.writerow(queries.CSV_HEAD)
-    writer.writerows(queries.csv_row(row) for row in rows)
+    writer.writerows(cells(queries.csv_row(row)) for row in rows)
     return answer
 
 

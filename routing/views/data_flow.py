@@ -15,6 +15,7 @@ from screens.access import needs
 from screens.answers import status_of
 from screens.errors import Conflict, DomainError, Invalid
 from screens.pages import redirect_303, render_screen
+from screens.spreadsheets import cells
 
 
 @require_GET
@@ -83,5 +84,5 @@ def table(request: HttpRequest) -> HttpResponse:
     )
     writer = csv.writer(answer)
     writer.writerow(queries.CSV_HEAD)
-    writer.writerows(queries.csv_rows(queries.shown(content)))
+    writer.writerows(cells(row) for row in queries.csv_rows(queries.shown(content)))
     return answer

@@ -23,6 +23,7 @@ from screens.access import may, needs
 from screens.answers import status_of
 from screens.errors import Conflict, DomainError, Invalid, NotFound
 from screens.pages import redirect_303, render_screen
+from screens.spreadsheets import cells
 
 STOP_POLLING = 286
 
@@ -106,7 +107,8 @@ def decisions_csv(request: HttpRequest) -> HttpResponse:
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
-    csv.writer(answer).writerows(queries.csv_rows(queries.Filters.of(request.GET)))
+    rows = queries.csv_rows(queries.Filters.of(request.GET))
+    csv.writer(answer).writerows(cells(row) for row in rows)
     return answer
 
 

@@ -32,7 +32,8 @@ def recorded(kind: str, **found: Any) -> list[Event]:
 
 
 def test_a_report_whose_worker_died_fails_with_what_to_do_next(filled: Ledger) -> None:
-    report = running_report(jobs.LOST_AFTER + timedelta(seconds=1))
+    lost = jobs.LOST_AFTER + timedelta(seconds=1)
+    report = running_report(lost, tries=services.MOST_TRIES)
     services.path_of(report).parent.mkdir(parents=True, exist_ok=True)
     services.path_of(report).write_bytes(b"half of it")
     assert tasks.fail_lost_jobs() == 1
@@ -44,6 +45,17 @@ def test_a_report_whose_worker_died_fails_with_what_to_do_next(filled: Ledger) -
     assert (event.result, event.reason) == ("failed", report.problem)
     assert not services.path_of(report).exists()
     assert tasks.fail_lost_jobs() == 0
+
+
+def test_a_report_whose_worker_died_is_sent_again(
+    filled: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(tasks.make_report, "delay", sent.append)
+    report = running_report(jobs.LOST_AFTER + timedelta(seconds=1), tries=1)
+    assert tasks.fail_lost_jobs() == 0
+    report.refresh_from_db()
+    assert (report.state, sent) == (JobState.WAITING, [str(report.pk)])
 
 
 def test_a_report_that_gives_signs_of_life_goes_on(filled: Ledger) -> None:
@@ -79,7 +91,8 @@ def test_a_report_whose_worker_died_can_be_cancelled_before_anybody_noticed(
 
 
 def test_a_worker_that_comes_back_after_it_was_given_up_changes_nothing(filled: Ledger) -> None:
-    report = running_report(jobs.LOST_AFTER + timedelta(seconds=1))
+    lost = jobs.LOST_AFTER + timedelta(seconds=1)
+    report = running_report(lost, tries=services.MOST_TRIES)
     services.fail_lost_reports()
     with pytest.raises(services.Cancelled):
         services._progress_of(report)(1, 2)

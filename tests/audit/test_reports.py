@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from audit import verification
 from audit.errors import LogBusy
 from audit.models import Event, JobState, Report, Verification
-from audit.reports import services
+from audit.reports import schedule, services
 from screens.errors import Conflict, Invalid, NotFound
 from tests.audit.conftest import ANA, Ledger
 
@@ -201,3 +201,125 @@ def test_a_lost_verification_does_not_lock_the_button(ledger: Ledger) -> None:
     Verification.objects.update(requested_at=datetime.now(UTC) - timedelta(hours=7))
 
     assert verification.request(by=ANA).pk != lost.pk
+
+
+LATER = timedelta(minutes=3)
+
+
+def lose(report: Report) -> None:
+    """What a worker leaves that was killed in the middle: a running report and half a file."""
+    now = datetime.now(UTC)
+    Report.objects.filter(pk=report.pk).update(
+        state=JobState.RUNNING, tries=1, started_at=now, seen_at=now, start_size=0, end_size=14
+    )
+    draft = services.path_of(report).parent / f".draft-{report.pk}-x.zip"
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    draft.write_bytes(b"half")
+
+
+def test_a_report_whose_worker_was_killed_is_made_again_with_the_same_bytes(
+    filled: Ledger,
+) -> None:
+    until = datetime.now(UTC) + timedelta(days=1)
+    first = services.make_report(report_id=ask(period_to=until).pk)
+    report = ask(period_to=until)
+    lose(report)
+    filled.decisions(2)
+    filled.sequence()
+
+    taken = services.take_up_lost_reports(now=datetime.now(UTC) + LATER)
+    again = services.make_report(report_id=taken[0])
+
+    assert (again.state, again.tries, again.digest) == (JobState.READY, 2, first.digest)
+    assert not list(services.path_of(report).parent.glob(".draft-*"))
+    assert Event.objects.filter(kind="report.taken_up_again").count() == 1
+
+
+def test_a_report_is_not_taken_up_while_its_worker_lives(filled: Ledger) -> None:
+    lose(ask())
+
+    assert services.take_up_lost_reports() == []
+
+
+def test_a_report_that_was_lost_three_times_fails_in_words(filled: Ledger) -> None:
+    report = ask()
+    lose(report)
+    Report.objects.update(tries=services.MOST_TRIES)
+    later = datetime.now(UTC) + LATER
+
+    assert services.take_up_lost_reports(now=later) == []
+    assert services.fail_lost_reports(now=later) == 1
+    report.refresh_from_db()
+    assert (report.state, "three times" in report.problem) == (JobState.FAILED, True)
+
+
+def test_a_worker_that_was_overtaken_writes_nothing(
+    filled: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from audit.reports import bundle
+
+    report = ask()
+    monkeypatch.setattr(bundle, "BATCH", 2)
+    go_on = services._progress_of
+
+    def overtake(own: Report) -> Any:
+        step = go_on(own)
+
+        def progress(done: int, total: int) -> None:
+            Report.objects.filter(pk=own.pk).update(tries=own.tries + 1)
+            step(done, total)
+
+        return progress
+
+    monkeypatch.setattr(services, "_progress_of", overtake)
+    made = services.make_report(report_id=report.pk)
+
+    assert (made.state, made.tries) == (JobState.RUNNING, 2)
+    assert not services.path_of(report).exists()
+
+
+NEXT_MONTH = datetime(2099, 2, 3, tzinfo=UTC)
+
+
+def test_a_month_is_reported_once_when_the_schedule_is_on(
+    filled: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services.timezone, "now", lambda: NEXT_MONTH)
+    schedule.switch_monthly(on=True, by=ANA, reason="asked for by the auditor")
+
+    asked = [schedule.request_due(now=NEXT_MONTH) for _ in range(3)]
+
+    report = Report.objects.get()
+    assert (report.period_from, report.period_to) == (
+        datetime(2099, 1, 1, tzinfo=UTC),
+        datetime(2099, 2, 1, tzinfo=UTC),
+    )
+    assert asked == [report.pk, None, None]
+
+
+def test_nothing_is_made_while_the_schedule_is_off(filled: Ledger) -> None:
+    assert schedule.request_due(now=NEXT_MONTH) is None
+    schedule.switch_monthly(on=True, by=ANA, reason="wanted")
+    schedule.switch_monthly(on=False, by=ANA, reason="not any more")
+
+    assert schedule.request_due(now=NEXT_MONTH) is None
+    assert Event.objects.filter(kind=schedule.SWITCH).count() == 2
+
+
+def test_a_month_that_was_over_before_the_switch_is_not_made(filled: Ledger) -> None:
+    schedule.switch_monthly(on=True, by=ANA, reason="wanted")
+
+    assert schedule.request_due() is None
+
+
+@pytest.mark.parametrize(
+    ("now", "month"),
+    [
+        (datetime(2026, 12, 1, tzinfo=UTC), (datetime(2026, 11, 1, tzinfo=UTC), 12)),
+        (datetime(2027, 1, 31, 23, 59, tzinfo=UTC), (datetime(2026, 12, 1, tzinfo=UTC), 1)),
+    ],
+)
+def test_last_month_is_the_whole_one_that_ended(now: datetime, month: tuple[Any, int]) -> None:
+    begin, end = schedule.last_month(now)
+
+    assert (begin, end.month, end.day) == (month[0], month[1], 1)

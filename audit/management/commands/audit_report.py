@@ -27,6 +27,9 @@ class Command(BaseCommand):
         )
         parser.add_argument("--to", dest="end", required=True, help="the first moment not included")
         parser.add_argument("--out", required=True, help="the ZIP file to write")
+        parser.add_argument(
+            "--seed", default="", help="draws the auditor's sample (default: by the end root)"
+        )
         parser.add_argument("--wait", type=float, default=5.0, help="seconds for the sequencer")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -49,7 +52,12 @@ class Command(BaseCommand):
                 details={"period_from": start, "period_to": end},
             )
         wait_for_checkpoint(end, seconds=options["wait"])
-        request = bundle.Request(period_from=start, period_to=end, cut=cut.choose(start, end))
+        request = bundle.Request(
+            period_from=start,
+            period_to=end,
+            cut=cut.choose(start, end),
+            seed=options["seed"].strip()[:64],
+        )
         written = bundle.write(Path(options["out"]), request, keys.signer())
         with transaction.atomic():
             record_generated(identity, written, start, end, by)
