@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern] = [
     path("data-flow/issue/", data_flow.issue, name="issue-data-flow"),
     path("data-flow/versions/<int:number>/", data_flow.issued, name="data-flow-issue"),
     path("data-flow.csv", data_flow.table, name="data-flow-csv"),
+    path("data-flow.pdf", data_flow.printed, name="data-flow-pdf"),
     path(f"{_VERSION}dossier/", dossier.dossier, name="dossier"),
     path(f"{_VERSION}dossier.pdf", dossier.dossier_pdf, name="dossier-pdf"),
     path("sign-offs/", signoffs.signoff_list, name="sign-offs"),

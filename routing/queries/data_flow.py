@@ -237,5 +237,9 @@ def issue_numbered(number: int) -> DataFlowIssue:
     return found
 
 
+def latest() -> DataFlowIssue | None:
+    return DataFlowIssue.objects.select_related("issued_by").first()
+
+
 def previous_of(issue: DataFlowIssue) -> DataFlowIssue | None:
     return DataFlowIssue.objects.filter(number__lt=issue.number).first()

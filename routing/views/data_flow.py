@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from routing.engine.canonical import digest as digest_of
 from routing.queries import data_flow as queries
+from routing.queries import data_flow_print
 from routing.services import data_flow
 from screens.access import needs
 from screens.answers import status_of
@@ -85,4 +86,24 @@ def table(request: HttpRequest) -> HttpResponse:
     writer = csv.writer(answer)
     writer.writerow(queries.CSV_HEAD)
     writer.writerows(cells(row) for row in queries.csv_rows(queries.shown(content)))
+    return answer
+
+
+@require_GET
+@needs("routing.view")
+def printed(request: HttpRequest) -> HttpResponse:
+    """The document as PDF: of the version `?issue=`, else as it is now."""
+    number = request.GET.get("issue", "")
+    is_issue = number.isascii() and number.isdigit() and len(number) < 9
+    issue = queries.issue_numbered(int(number)) if is_issue else None
+    content = issue.document if issue else data_flow.build()
+    pdf = data_flow_print.as_pdf(
+        content,
+        issue.digest if issue else digest_of(content),
+        at=issue.issued_at if issue else timezone.now(),
+        issue=issue,
+    )
+    name = f"data-flow-{issue.number}" if issue else f"data-flow-{timezone.now():%Y%m%dT%H%M%SZ}"
+    answer = HttpResponse(pdf, content_type="application/pdf")
+    answer["Content-Disposition"] = f'inline; filename="{name}.pdf"'
     return answer

@@ -164,6 +164,8 @@ NO_PAGES = {
     "export-version": "a file",
     "dossier-pdf": "a file",
     "data-flow-csv": "a file",
+    "data-flow-pdf": "a file",
+    "decision-evidence-file": "a file",
     "classifier-artefact": "a file",
     "audit-proof": "a text for a verifier",
     "report-bundle": "a file",

@@ -224,3 +224,29 @@ def test_the_drawing_marks_what_is_not_permitted_and_says_it_in_words() -> None:
     assert "Restricted data may go to in and never leaves." in picture.sentence
     assert "Internal data may go to no private backend and leaves to out." in picture.sentence
     assert "1 observed way is not permitted." in picture.sentence
+
+
+def test_an_issued_version_is_printed_with_the_same_bytes_every_time(
+    outside: Backend, people: People, as_person: As
+) -> None:
+    issue = data_flow.issue_document(by=people["ada"], note="Yearly review")
+    address = f"/data-flow.pdf?issue={issue.number}"
+
+    first = as_person("ada").get(address)
+    again = as_person("ada").get(address)
+
+    assert (first.status_code, first.content[:5]) == (200, b"%PDF-")
+    assert first.content == again.content
+
+
+def test_the_document_as_it_is_now_can_be_printed_too(outside: Backend, as_person: As) -> None:
+    assert as_person("ada").get("/data-flow.pdf").content.startswith(b"%PDF-")
+
+
+def test_no_cell_of_the_csv_is_a_formula(outside: Backend, as_person: As) -> None:
+    Backend.objects.filter(pk=outside.pk).update(region="=1+1")
+
+    found = as_person("ada").get("/data-flow.csv").content.decode()
+
+    assert "'=1+1" in found
+    assert ",=1+1" not in found

@@ -1,0 +1,1 @@
+"""How long a compliance report over a month takes, and how much memory it needs."""
