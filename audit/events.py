@@ -206,9 +206,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "report.failed": Kind("{object} could not be made[: {reason}]", "log"),
     "report.cancelled": Kind("{actor} cancelled {object}", "log"),
     "report.downloaded": Kind("{actor} downloaded {object}", "log"),
-    "evidence.taken": Kind(
-        "{actor} took the evidence of {decision_id|short}[ as {details.format}]", "log"
-    ),
+    "evidence.taken": Kind("{actor} took the evidence of {object}[ as {details.format}]", "log"),
     "trail.exported": Kind(
         "{actor} exported the trail[ as {details.format}][: {details.count} entries]", "log"
     ),

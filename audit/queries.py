@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -139,13 +139,25 @@ def last_acts(number: int) -> list[Event]:
 
 def trail(filters: Filters, cursor: str = "", *, per_page: int = PER_PAGE) -> Page:
     """One page of the trail. Keyset: as fast on the last page as on the first."""
-    events = matching(filters)
+    found = list(newest(filters, cursor, number=per_page + 1))
+    older = _write_cursor(found[per_page - 1]) if len(found) > per_page else ""
+    return Page(events=found[:per_page], older=older)
+
+
+def newest(filters: Filters, cursor: str = "", *, number: int) -> QuerySet[Event]:
+    """The newest that match, before the cursor."""
+    # A group is many kinds: the newest of each from its index, then the newest of those. Asked for
+    # at once, the whole group would be read and sorted.
+    kinds = [] if filters.kind or not filters.group else kinds_of(filters.group)
+    events = matching(replace(filters, group="") if kinds else filters)
     if place := _read_cursor(cursor):
         at, event_id = place
         events = events.filter(Q(at__lt=at) | Q(at=at, id__lt=event_id), at__lte=at)
-    found = list(events.order_by("-at", "-id")[: per_page + 1])
-    older = _write_cursor(found[per_page - 1]) if len(found) > per_page else ""
-    return Page(events=found[:per_page], older=older)
+    if not kinds:
+        return events.order_by("-at", "-id")[:number]
+    of_each = [events.filter(kind=kind).order_by("-at", "-id")[:number] for kind in kinds]
+    together = of_each[0].union(*of_each[1:], all=True) if len(of_each) > 1 else of_each[0]
+    return together.order_by("-at", "-id")[:number] if len(of_each) > 1 else together
 
 
 def _write_cursor(event: Event) -> str:

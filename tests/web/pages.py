@@ -55,7 +55,7 @@ PAGES = (
     Walked("decisions", query=f"?route={DESK}&outcome=held", note="filtered"),
     Walked("decision", "olivia", ("decision",)),
     Walked("decision", "ada", ("held",), note="held"),
-    Walked("decision-evidence", "noor", ("decision",)),
+    Walked("decision-evidence", "ada", ("decision",)),
     Walked("review-queue", "rui"),
     Walked("review-queue", "noor", query="?tab=all", note="all"),
     Walked("case", "vera", ("case",), note="claimed"),
