@@ -119,6 +119,19 @@ KINDS: Final[Mapping[str, Kind]] = {
         "The scheduled activation of {object} was suspended[: {reason}]", "policy"
     ),
     "policy.rolled_back": Kind("{actor} rolled back to {object}", "policy"),
+    "promotion.proposed": Kind("{actor} proposed to promote {object}", "policy"),
+    "promotion.approved": Kind("{actor} approved the promotion of {object}", "policy"),
+    "promotion.promoted": Kind("{actor} promoted {object}", "policy"),
+    "promotion.withdrawn": Kind("{actor} withdrew the promotion of {object}", "policy"),
+    "promotion.waived": Kind(
+        "{actor} waived a check of {object}[: {details.check}][, until {details.until}]", "policy"
+    ),
+    "rollout.started": Kind("The rollout of {object} began[ at {details.share} %]", "policy"),
+    "rollout.advanced": Kind("The rollout of {object} rose[ to {details.share} %]", "policy"),
+    "rollout.resumed": Kind("{actor} tried the rollout of {object} again", "policy"),
+    "rollout.aborted": Kind("The rollout of {object} was stopped[: {reason}]", "policy"),
+    "rollout.done": Kind("The rollout of {object} is done", "policy"),
+    "incident.noted": Kind("{actor} took note of the incident of {object}", "policy"),
     "policy.retired": Kind("{object} was retired", "policy"),
     "policy.backtest_requested": Kind("{actor} asked for a backtest of {object}", "policy"),
     "policy.backtested": Kind(

@@ -21,6 +21,7 @@ app.conf.beat_schedule = {
     "reap-decisions": {"task": "routing.tasks.reap_decisions", "schedule": 10.0},
     "erase-responses": {"task": "routing.tasks.erase_responses", "schedule": 600.0},
     "activate-due": {"task": "routing.tasks.activate_due", "schedule": 10.0},
+    "watch-rollouts": {"task": "routing.tasks.watch_rollouts", "schedule": 5.0},
     "probe-backends": {"task": "routing.tasks.probe_backends", "schedule": 60.0},
     "fail-lost-jobs": {"task": "routing.tasks.fail_lost_jobs", "schedule": 30.0},
     "request-due-reports": {"task": "audit.tasks.request_due_reports", "schedule": 600.0},

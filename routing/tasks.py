@@ -19,6 +19,7 @@ from routing.services import (
     signoffs,
     webhook_sending,
 )
+from routing.services.promotion import watching
 
 
 @shared_task(name="routing.tasks.reap_decisions", expires=10)
@@ -54,6 +55,11 @@ def watch_signoffs() -> int:
 @shared_task(name="routing.tasks.activate_due", expires=10)
 def activate_due() -> int:
     return schedule.activate_due()
+
+
+@shared_task(name="routing.tasks.watch_rollouts", expires=5)
+def watch_rollouts() -> int:
+    return watching.watch_rollouts()
 
 
 @shared_task(name="routing.tasks.probe_backends", expires=60)

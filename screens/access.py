@@ -48,6 +48,7 @@ PERMISSIONS: dict[str, str] = {
     "routing.edit_policy": "Write policy drafts and submit them for approval.",
     "routing.approve_policy": "Approve or reject a policy version written by someone else.",
     "routing.activate_policy": "Activate an approved version and roll back to an earlier one.",
+    "routing.promote_policy": "Promote an approved version on its evidence, step by step.",
     "routing.sign_off": "Approve, refuse and revoke what public backends may receive.",
     "routing.view_payload": "Read the stored text of a decision; every reading is recorded.",
     "review.view": "See the review queue and its cases, without request text.",
@@ -79,6 +80,7 @@ ROLES: dict[str, Role] = {
             "routing.view",
             "routing.operate",
             "routing.activate_policy",
+            "routing.promote_policy",
             "accounts.view",
             "accounts.manage_keys",
             "audit.view",
@@ -97,6 +99,7 @@ ROLES: dict[str, Role] = {
             "routing.view",
             "routing.approve_policy",
             "routing.activate_policy",
+            "routing.promote_policy",
             "routing.sign_off",
         ),
         _role(
@@ -186,7 +189,13 @@ def permissions_of(user: Person) -> frozenset[str]:
 # What a person does themselves, in a session of their own: a program with a token never approves,
 # never lets data out and never gives power to anyone.
 NEVER_BY_TOKEN = frozenset(
-    {"routing.approve_policy", "routing.sign_off", "accounts.manage_people", "accounts.manage_keys"}
+    {
+        "routing.approve_policy",
+        "routing.promote_policy",
+        "routing.sign_off",
+        "accounts.manage_people",
+        "accounts.manage_keys",
+    }
 )
 
 

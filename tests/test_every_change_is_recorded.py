@@ -41,6 +41,8 @@ EXEMPT = {
     "routing.services.webhook_outbox.tell_hold_ended": "the same",
     "routing.services.webhook_outbox.follow": "derived from the trail",
     "routing.services.webhook_sending.erase_ended": "retention; the trail keeps the endings",
+    "routing.services.promotion.watching.watch": "notes what it saw; a stop or a step is recorded",
+    "routing.services.promotion.watching.watch_rollouts": "the same",
     "routing.services.projection.keep_house": "derived from the trail; hours and days stay",
 }
 WRITES = {
@@ -53,7 +55,7 @@ def modules() -> list[Path]:
     return sorted(
         path
         for app in APPS
-        for path in (ROOT / app / "services").glob("*.py")
+        for path in (ROOT / app / "services").rglob("*.py")
         if path.stem != "__init__"
     )
 

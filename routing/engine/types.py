@@ -146,6 +146,7 @@ class Facts:
     `killed` holds "public", backend names and route slugs. `failed_signals` are those that were
     due and could not be measured (`classifier_failed` stands for the classifier's three).
     `capped_rules` are rules whose share of holds is used up. Empty `regions` means any region.
+    `arm` is the side of a running rollout on which the request is: candidate, baseline or none.
     """
 
     signals: Mapping[str, SignalValue]
@@ -163,6 +164,7 @@ class Facts:
     failed_signals: frozenset[str] = frozenset()
     capped_rules: frozenset[str] = frozenset()
     regions: frozenset[str] = frozenset()
+    arm: str = ""
 
 
 class Leaf(NamedTuple):

@@ -26,7 +26,7 @@ from routing.gateway.parse import ChatRequest
 from routing.gateway.replica import Replica
 from routing.gateway.scoring import Scoring
 from routing.gateway.sessions import Turn, classified_in
-from routing.gateway.snapshot import ClientKey, LiveRoute, Snapshot
+from routing.gateway.snapshot import ClientKey, LiveRollout, LiveRoute, Snapshot
 
 _CLIENT_MARGIN_S = 3.0
 
@@ -51,6 +51,7 @@ class Plan:
     turn: Turn | None = None
     # The budgets that look on: of the key, of the route.
     budgeted: tuple[tuple[str, str], ...] = ()
+    rollout: LiveRollout | None = None
 
     @property
     def target(self) -> str:
@@ -224,12 +225,13 @@ def plan(
     """
     x.parsed_at = perf_counter()
     route, pin = find_route(snapshot, key, request.model)
+    session, running = _session(x, key), route.rollout
+    route, arm = route.for_unit(session or key.public_id)
     if route.policy is None:
         raise ApiError(
             "policy_unavailable", f"The route {route.slug!r} has no active policy version."
         )
     data_class = _data_class(x, route, key)
-    session = _session(x, key)
     turn = _turn(route, session, data_class, replica) if session else None
     found = _measure(x, request, key, data_class, route=route, turn=turn, scoring=replica.scoring)
     budgeted = replica.budgets.targets(snapshot, key, route.slug)
@@ -251,6 +253,7 @@ def plan(
         classifier_failed=found.classifier_failed,
         failed_signals=signals.unmeasured(found.signals),
         capped_rules=replica.hold_caps.used_up(route.slug, route.hold_caps),
+        arm=arm,
     )
     over = replica.budgets.over(snapshot, budgeted) if budgeted else ""
     backends = replica.backend_facts(snapshot, key, over)
@@ -276,6 +279,7 @@ def plan(
         contributions=found.contributions,
         turn=turn,
         budgeted=budgeted,
+        rollout=running,
     )
 
 

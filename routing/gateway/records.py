@@ -85,6 +85,12 @@ class Scribe:
             "contributions": [list(pair) for pair in plan.contributions],
             "decision": sealing.NoFloats(decision.as_json()),
         }
+        if plan.rollout is not None:
+            details["rollout"] = {
+                "attempt": plan.rollout.attempt,
+                "share": plan.rollout.share,
+                "arm": facts.arm,
+            }
         if plan.turn is not None:
             details["sticky"] = plan.turn.as_json()
         return self._writer.seal(

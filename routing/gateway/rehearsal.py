@@ -35,6 +35,8 @@ def prepare(document: Mapping[str, Any]) -> Snapshot:
     for route in snapshot.routes.values():
         try:
             _rehearse(snapshot, route)
+            if route.rollout is not None:
+                _rehearse(snapshot, route.rollout.route)
         except Exception as problem:
             raise NotValid(f"the route {route.slug} cannot decide: {_told(problem)}") from problem
     return snapshot

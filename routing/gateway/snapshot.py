@@ -14,6 +14,7 @@ from routing.engine.classifier import Classifier
 from routing.engine.decide import CompiledPolicy, compile_policy
 from routing.engine.document import parse_policy
 from routing.engine.first_weights import FIRST_CLASSIFIER
+from routing.engine.rollout import CANDIDATE, arm_of
 from routing.engine.types import BackendFacts
 
 
@@ -77,6 +78,24 @@ class LiveRoute:
     policy_digest: str
     hold_caps: Mapping[str, Decimal]
     scorer: Classifier | None = FIRST_CLASSIFIER
+    rollout: LiveRollout | None = None
+
+    def for_unit(self, unit: str) -> tuple[LiveRoute, str]:
+        """The route with the version that decides for a session or client, and its arm."""
+        if self.rollout is None:
+            return self, ""
+        arm = arm_of(self.rollout.salt, unit, self.rollout.share)
+        return (self.rollout.route if arm == CANDIDATE else self), arm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveRollout:
+    """A share of the units goes to another version: `route` is the same route with that one."""
+
+    attempt: str
+    salt: str
+    share: int
+    route: LiveRoute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +168,27 @@ def _backend(item: Mapping[str, Any]) -> LiveBackend:
 
 
 def _route(item: Mapping[str, Any], scorers: Mapping[str, Classifier]) -> LiveRoute:
-    version = item["policy"]
+    route = _with_policy(item, item["policy"], scorers)
+    # A snapshot kept on disk by an older release has none.
+    running = item.get("rollout")
+    if running is None or route.policy is None:
+        return route
+    return replace(
+        route,
+        rollout=LiveRollout(
+            attempt=running["attempt"],
+            salt=running["salt"],
+            share=running["share"],
+            route=_with_policy(item, running["policy"], scorers),
+        ),
+    )
+
+
+def _with_policy(
+    item: Mapping[str, Any],
+    version: Mapping[str, Any] | None,
+    scorers: Mapping[str, Classifier],
+) -> LiveRoute:
     compiled = None
     caps: dict[str, Decimal] = {}
     scorer: Classifier | None = FIRST_CLASSIFIER
@@ -223,10 +262,19 @@ def restricted_by(old: Snapshot, document: Mapping[str, Any]) -> Snapshot:
     killed = [str(entry).partition(":") for entry in document["killed"]]
     still_there = {bytes.fromhex(item["sha256"]) for item in document["keys"]}
     newer = {item["name"]: item for item in document["backends"]}
+    running = {
+        item["slug"]: (item.get("rollout") or {}).get("attempt") for item in document["routes"]
+    }
     both = f"{old.digest} restricted by {document['digest']}"
     return replace(
         old,
         digest="sha256:" + hashlib.sha256(both.encode()).hexdigest(),
+        routes={
+            slug: replace(route, rollout=None)
+            if route.rollout is not None and running.get(slug) != route.rollout.attempt
+            else route
+            for slug, route in old.routes.items()
+        },
         keys={digest: key for digest, key in old.keys.items() if digest in still_there},
         backends={
             name: replace(backend, facts=_restricted(backend.facts, newer.get(name)))

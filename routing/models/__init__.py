@@ -7,6 +7,14 @@ from routing.models.documents import DataFlowIssue
 from routing.models.examples import SavedExample
 from routing.models.filters import SavedFilter
 from routing.models.policies import PolicyApproval, PolicyVersion
+from routing.models.promotion import (
+    Incident,
+    Promotion,
+    PromotionApproval,
+    Rollout,
+    RolloutUnit,
+    Waiver,
+)
 from routing.models.replicas import KillSwitch, Replica, SnapshotRevision
 from routing.models.responses import StoredResponse
 from routing.models.routes import Route
@@ -25,11 +33,16 @@ __all__ = [
     "DataFlowIssue",
     "Decision",
     "Hold",
+    "Incident",
     "KillSwitch",
     "PolicyApproval",
     "PolicyVersion",
     "Projection",
+    "Promotion",
+    "PromotionApproval",
     "Replica",
+    "Rollout",
+    "RolloutUnit",
     "Route",
     "SavedExample",
     "SavedFilter",
@@ -40,6 +53,7 @@ __all__ = [
     "Spend",
     "StoredResponse",
     "Traffic",
+    "Waiver",
     "WebhookDelivery",
     "WebhookEndpoint",
     "WebhookEvent",

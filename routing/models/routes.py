@@ -26,6 +26,8 @@ class Route(models.Model):
         "routing.Backend", null=True, on_delete=models.PROTECT, related_name="+"
     )
     rollout_pct = models.PositiveSmallIntegerField(default=100)
+    # What a promotion has to prove, and how its rollout goes; empty means the standing terms.
+    gate = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -29,6 +29,10 @@ SLOTS: Final = 24
 MARKED: Final = (
     "policy.activated",
     "policy.rolled_back",
+    "rollout.started",
+    "rollout.advanced",
+    "rollout.aborted",
+    "rollout.done",
     "kill_switch.engaged",
     "kill_switch.released",
     "backend.state_changed",

@@ -16,7 +16,7 @@ from accounts.models import User
 from audit.actors import Actor
 from routing.engine.canonical import digest as digest_of
 from routing.engine.types import Finding
-from routing.models import PolicyApproval, PolicyVersion, Route
+from routing.models import PolicyApproval, PolicyVersion, Rollout, Route
 from routing.services import backtests, meaning
 from routing.services.analysis import findings_of, registry_facts
 from routing.services.enforcement import refuse_retired, refuse_unproved
@@ -283,6 +283,9 @@ def put_into_force(
     route = Route.objects.select_for_update().get(pk=version.route_id)
     previous = active_version(route)
     refuse_conflict(version)
+    if Rollout.objects.filter(route=route, state=Rollout.State.RUNNING).exists():
+        raise Conflict("A rollout of this route is running.", what_next="Stop it first.")
+    _end_bake(route, by, actor, f"{version} became active.", but=version)
     _swap(previous, State.RETIRED, version, (source,), by)
     record(
         "policy.activated",
@@ -309,6 +312,7 @@ def roll_back(*, slug: str, to_number: int, by: User, reason: str) -> PolicyVers
     if target.activated_at is None:
         raise WrongState(f"{target} was never active.", what_next="Activate it instead.")
     refuse_retired(target)
+    _end_bake(route, by, None, said)
     _swap(previous, State.ROLLED_BACK, target, (State.RETIRED, State.ROLLED_BACK), by)
     record(
         "policy.rolled_back",
@@ -320,6 +324,35 @@ def roll_back(*, slug: str, to_number: int, by: User, reason: str) -> PolicyVers
     )
     _suspend_overtaken(target, by)
     return target
+
+
+def _end_bake(
+    route: Route, by: User, actor: Actor | None, reason: str, but: PolicyVersion | None = None
+) -> None:
+    """A rollout of this route does not outlive a change of the active version by hand."""
+    live = Rollout.objects.filter(route=route, state__in=Rollout.LIVE).exclude(version=but)
+    for rollout in live.select_related("version__route"):
+        live.filter(pk=rollout.pk).update(
+            state=Rollout.State.ABORTED, ended_at=timezone.now(), ended_why=reason[:500]
+        )
+        record("rollout.aborted", rollout.version, actor or by, reason=reason)
+
+
+@transaction.atomic
+def swap_back(*, version: PolicyVersion, by: User, actor: Actor, reason: str) -> PolicyVersion:
+    """Return to a version that was active before, because a rollout was stopped."""
+    previous = active_version(version.route)
+    _swap(previous, State.ROLLED_BACK, version, (State.RETIRED, State.ROLLED_BACK), by)
+    record(
+        "policy.rolled_back",
+        version,
+        actor,
+        reason=reason,
+        before={"active": str(previous) if previous else None},
+        after={"active": str(version)},
+    )
+    _suspend_overtaken(version, actor)
+    return version
 
 
 def _suspend_overtaken(active: PolicyVersion, by: User | Actor) -> None:

@@ -74,6 +74,7 @@ def facts_as_json(facts: Facts) -> dict[str, Any]:
         "failed_signals": sorted(facts.failed_signals),
         "capped_rules": sorted(facts.capped_rules),
         "regions": sorted(facts.regions),
+        "arm": facts.arm,
     }
 
 

@@ -16,6 +16,7 @@ from routing.models import (
     KillSwitch,
     PolicyVersion,
     Replica,
+    Rollout,
     Route,
     SignOff,
     SnapshotRevision,
@@ -50,8 +51,27 @@ def _backend(backend: Backend, signoffs: dict[int, dict[str, int]]) -> dict[str,
     }
 
 
-def _route(route: Route, active: dict[int, PolicyVersion]) -> dict[str, Any]:
-    version = active.get(route.pk)
+def _policy(version: PolicyVersion | None) -> dict[str, Any] | None:
+    if version is None:
+        return None
+    return {"number": version.number, "digest": version.digest, "document": version.document}
+
+
+def _rollout(rollout: Rollout | None) -> dict[str, Any] | None:
+    """What a replica needs to send a share of the units to another version."""
+    if rollout is None:
+        return None
+    return {
+        "attempt": str(rollout.pk),
+        "salt": rollout.salt,
+        "share": rollout.share,
+        "policy": _policy(rollout.version),
+    }
+
+
+def _route(
+    route: Route, active: dict[int, PolicyVersion], rollouts: dict[int, Rollout]
+) -> dict[str, Any]:
     return {
         "slug": route.slug,
         "name": route.name,
@@ -61,8 +81,8 @@ def _route(route: Route, active: dict[int, PolicyVersion]) -> dict[str, Any]:
         "rollout_pct": route.rollout_pct,
         "baseline": route.baseline.name if route.baseline else None,
         "created": int(route.created_at.timestamp()),
-        "policy": version
-        and {"number": version.number, "digest": version.digest, "document": version.document},
+        "policy": _policy(active.get(route.pk)),
+        "rollout": _rollout(rollouts.get(route.pk)),
     }
 
 
@@ -117,6 +137,11 @@ def _read_document() -> dict[str, Any]:
         ends = int(signoff.valid_to.timestamp())
         expiries[signoff.data_class] = max(ends, expiries.get(signoff.data_class, 0))
     active = {v.route_id: v for v in PolicyVersion.objects.filter(state=PolicyVersion.State.ACTIVE)}
+    rollouts = {
+        one.route_id: one
+        for one in Rollout.objects.select_related("version").filter(state=Rollout.State.RUNNING)
+    }
+    carried = [*active.values(), *(one.version for one in rollouts.values())]
     switches = KillSwitch.objects.filter(released_at__isnull=True)
     firsts = budgets.lines()
     document = {
@@ -125,13 +150,14 @@ def _read_document() -> dict[str, Any]:
             for b in Backend.objects.exclude(state=Backend.State.DRAFT).order_by("name")
         ],
         "routes": [
-            _route(r, active) for r in Route.objects.select_related("baseline").order_by("slug")
+            _route(r, active, rollouts)
+            for r in Route.objects.select_related("baseline").order_by("slug")
         ],
         "keys": [
             _key(k, firsts)
             for k in ApiKey.objects.filter(revoked_at__isnull=True).order_by("public_id")
         ],
-        "classifiers": artefacts_for(version.document for version in active.values()),
+        "classifiers": artefacts_for(version.document for version in carried),
         "killed": sorted(f"{switch.scope}:{switch.target}" for switch in switches),
         "budgets": budgets.budgets_for_snapshot(),
     }
