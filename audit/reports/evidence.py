@@ -179,7 +179,10 @@ def _decision(made: dict[str, Any]) -> list[Block]:
             ],
         ),
     ]
-    signals = [(name, _said(value)) for name, value in sorted((trace.get("signals") or {}).items())]
+    signals = [
+        (name.replace("_", " "), _said(value))
+        for name, value in sorted((trace.get("signals") or {}).items())
+    ]
     rules = [
         (str(one.get("name")), str(one.get("state")).replace("_", " "), _failing(one))
         for one in trace.get("rules") or ()
@@ -203,7 +206,9 @@ def _decision(made: dict[str, Any]) -> list[Block]:
 def _said(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
-    return {True: "yes", False: "no", None: "not known"}.get(value, str(value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "not known" if value is None else str(value)
 
 
 def _failing(rule: dict[str, Any]) -> str:

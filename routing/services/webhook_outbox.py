@@ -211,17 +211,20 @@ def _tell_reports(after: int, until: int) -> None:
     wanting = [one for one in _active() if WebhookEvent.REPORT_READY in one.events]
     if not wanting:
         return
-    with connection.cursor() as cursor:
-        cursor.execute(_REPORTS, (after, until))
-        entries = [orjson.loads(bytes(row[0])) for row in cursor.fetchall()]
     rows = [
         _report_row(one, entry)
-        for entry in entries
+        for entry in _reports_between(after, until)
         if entry["details"].get("is_scheduled")
         for one in wanting
         if one.created_at <= datetime.fromisoformat(entry["at"])
     ]
     WebhookDelivery.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _reports_between(after: int, until: int) -> list[dict[str, Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute(_REPORTS, (after, until))
+        return [orjson.loads(bytes(row[0])) for row in cursor.fetchall()]
 
 
 def _report_row(endpoint: WebhookEndpoint, entry: dict[str, Any]) -> WebhookDelivery:

@@ -68,6 +68,14 @@ def test_the_pdf_is_one(ledger: Ledger, tmp_path: Path) -> None:
     assert (tmp_path / "e.pdf").read_bytes().startswith(b"%PDF-")
 
 
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(True, "yes"), (False, "no"), (1, "1"), (0, "0"), (None, "not known"), ([], "none")],
+)
+def test_a_number_is_not_said_as_yes_or_no(value: object, words: str) -> None:
+    assert evidence._said(value) == words
+
+
 def test_a_decision_that_nobody_made_has_no_evidence(ledger: Ledger) -> None:
     ledger.decisions(1)
     ledger.sequence()

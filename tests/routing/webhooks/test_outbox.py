@@ -118,3 +118,38 @@ def test_no_text_of_a_request_or_an_answer_is_in_a_message(
     body = WebhookDelivery.objects.get().body
     for text in (PROMPT, DRAFT, "Safe words", hold.sentence):
         assert text not in body
+
+
+def report_entry(**changed: Any) -> dict[str, Any]:
+    details = {
+        "period_from": "2026-10-01T00:00:00.000000Z",
+        "period_to": "2026-11-01T00:00:00.000000Z",
+        "entries": 14,
+        "digest": "sha256:ab",
+        "is_scheduled": True,
+        **changed,
+    }
+    return {
+        "at": (timezone.now() + timedelta(minutes=1)).isoformat(),
+        "object": {"type": "report", "id": str(uuid7())},
+        "details": details,
+    }
+
+
+def test_a_monthly_report_is_told_once_to_whoever_listens(
+    endpoint: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint(events=["report.ready"])
+    endpoint(events=["response.completed"])
+    entry = report_entry()
+    monkeypatch.setattr(
+        webhook_outbox, "_reports_between", lambda *_: [entry, report_entry(is_scheduled=False)]
+    )
+
+    webhook_outbox._tell_reports(0, 1)
+    webhook_outbox._tell_reports(0, 1)
+
+    sent = WebhookDelivery.objects.get()
+    assert sent.event == "report.ready"
+    assert f"/reports/{entry['object']['id']}/" in sent.body
+    assert '"digest":"sha256:ab"' in sent.body
