@@ -268,3 +268,27 @@ def test_the_pdf_names_the_report_and_its_hash(filled: Ledger, tmp_path: Path) -
 
     assert files["report.pdf"].startswith(b"%PDF-")
     assert report_of(tmp_path / "b.zip")["cover"]["report_id"].encode() in files["report.html"]
+
+
+def test_promotions_and_stopped_rollouts_are_read_by_their_kinds(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    activate(ledger, approver=BEN)
+    for kind, by in (("promotion.promoted", ANA), ("rollout.aborted", BEN)):
+        ledger.record(
+            kind,
+            by=by,
+            object_type="policy_version",
+            object_id="desk@1",
+            details={"route": "desk", "share": 5},
+        )
+    ledger.sequence()
+    make(tmp_path / "b.zip")
+
+    report = report_of(tmp_path / "b.zip")
+
+    found = findings(report)
+    assert found["Rollouts that were stopped"] == "1"
+    # ana wrote the version that she promoted.
+    assert found["Promotions by the author of the version"] == "1"
+    assert "Promotions in the period: 1." in part(report, "shadows")

@@ -30,6 +30,7 @@ class Incidents(Part):
         self.blocked = 0
         self.stops = Listing("Uses of the kill switch")
         self.outages = Listing("Changes of a backend's health or state")
+        self.rollouts = Listing("Rollouts that were stopped, and their incidents")
         self.log = Listing("Faults of the trail itself")
 
     def made(self, seq: int, entry: Entry, brief: Brief, is_inside: bool) -> None:
@@ -64,6 +65,8 @@ class Incidents(Part):
             return
         if kind.startswith(_STOPS):
             self.stops.add(seq, entry)
+        elif kind == "rollout.aborted" or kind.startswith("incident."):
+            self.rollouts.add(seq, entry)
         elif kind in _OUTAGES:
             self.outages.add(seq, entry)
         elif kind in _LOG or _is_bad_verification(entry):
@@ -75,6 +78,9 @@ class Incidents(Part):
                 sentence="Requests blocked before they were sent",
                 count=self.blocked,
                 where=self.name,
+            ),
+            Finding(
+                sentence="Rollouts that were stopped", count=self.rollouts.total, where=self.name
             ),
             Finding(sentence="Uses of the kill switch", count=self.stops.total, where=self.name),
             Finding(sentence="Faults of the trail itself", count=self.log.total, where=self.name),
@@ -88,6 +94,7 @@ class Incidents(Part):
             self.errors.block("Error codes that clients got", "Code", "Requests"),
             self.degraded.block("Decisions made with less than everything", "Why", "Decisions"),
             self.stops.block(),
+            self.rollouts.block(),
             self.outages.block(),
             self.log.block(),
             self.ends.block(),
