@@ -9,12 +9,14 @@ from routing import (
     urls_lifecycle,
     urls_operate,
     urls_policies,
+    urls_promotion,
     urls_webhooks,
 )
 
 urlpatterns = [
     *urls_operate.urlpatterns,
     *urls_policies.urlpatterns,
+    *urls_promotion.urlpatterns,
     *urls_governance.urlpatterns,
     *urls_lifecycle.urlpatterns,
     *urls_backtests.urlpatterns,

@@ -15,7 +15,9 @@ from routing.models import (
     Backend,
     Backtest,
     ClassifierTraining,
+    Incident,
     PolicyVersion,
+    Promotion,
     Replica,
     Route,
     WebhookEndpoint,
@@ -140,6 +142,37 @@ def unwell_backends(user: Any) -> list[Need]:
         )
         for backend in shown
         if health_of(probes.get(backend.pk, [])) == "unhealthy"
+    ]
+
+
+@provide("routing.view")
+def open_incidents(user: Any) -> list[Need]:
+    """Rollouts that a guard stopped, until somebody has taken note."""
+    waiting = Incident.objects.select_related("rollout__route", "rollout__version__route")
+    return [
+        Need(
+            sentence=f"The rollout of {one.rollout.version} was stopped: {one.sentence}",
+            url=one.rollout.get_absolute_url(),
+            act="See what happened",
+            tone="bad",
+        )
+        for one in waiting.filter(noted_at__isnull=True)[:MOST]
+    ]
+
+
+@provide("routing.view")
+def open_promotions(user: Any) -> list[Need]:
+    waiting = Promotion.objects.select_related("version__route").filter(
+        state__in=(Promotion.State.PROPOSED, Promotion.State.APPROVED)
+    )
+    return [
+        Need(
+            sentence=f"The promotion of {one.version} is {one.get_state_display()}.",
+            url=one.get_absolute_url(),
+            act="Read its evidence",
+            tone="accent",
+        )
+        for one in waiting[:MOST]
     ]
 
 

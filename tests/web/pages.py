@@ -97,6 +97,9 @@ PAGES = (
     Walked("version-meaning", "ada", (DESK, "approved")),
     Walked("witness", "ada", (DESK, "approved"), SIGNALS),
     Walked("leak", "ada", (DESK, "approved", "no-such-finding"), note="nothing found"),
+    Walked("promote", "olivia", (DESK, "approved")),
+    Walked("promote", "petra", (DESK, "approved")),
+    Walked("rollout", "olivia", (DESK,)),
     Walked("version-replicas", "olivia", (DESK, "active")),
     Walked("dossier", "petra", (DESK, "approved")),
     # the forms of a draft
