@@ -82,7 +82,7 @@ def main(words: Sequence[str]) -> int:
         "runs": chosen.runs,
         "cases": [asdict(case) for case in cases],
         "steps": steps,
-        "without_counts_per_s": fill.speed_without_counts(),
+        "as_recorded_per_s": fill.speed_one_by_one(),
     }
     _keep(result, report.text(result), write_docs=chosen.write_docs)
     if chosen.explain:
