@@ -131,8 +131,10 @@ def failed_jobs(user: Any) -> list[Need]:
 
 @provide("routing.view")
 def unwell_backends(user: Any) -> list[Need]:
-    probes = latest_probes()
-    shown = Backend.objects.filter(state__in=("active", "draining"))
+    unwell = [pk for pk, last in latest_probes().items() if health_of(last) == "unhealthy"]
+    if not unwell:
+        return []
+    shown = Backend.objects.filter(pk__in=unwell, state__in=("active", "draining"))
     return [
         Need(
             sentence=f"{backend.name} is unhealthy: its last two probes failed.",
@@ -141,7 +143,6 @@ def unwell_backends(user: Any) -> list[Need]:
             tone="bad",
         )
         for backend in shown
-        if health_of(probes.get(backend.pk, [])) == "unhealthy"
     ]
 
 

@@ -16,6 +16,7 @@ from audit.queries import last_acts
 from routing.models import Backend, Budget, KillSwitch, PolicyVersion, Route, Spend
 from routing.models.traffic import Speed as Speeds
 from routing.queries.backends import Speed, health_of, latest_probes, speed_of_all
+from routing.queries.switches import engaged_switches
 from routing.queries.traffic import Distribution, begins, counted, floor, speeds
 from screens.access import may
 from screens.charts import Event as Mark
@@ -356,8 +357,12 @@ class Now:
     budgets: Sequence[Budgeted]
     policies: Sequence[ActivePolicy]
     health: Sequence[HealthRow]
-    public_switch: KillSwitch | None
+    switches: Sequence[KillSwitch]
     recent: Sequence[Event]
+
+    @property
+    def is_public_stopped(self) -> bool:
+        return any(switch.scope == KillSwitch.Scope.PUBLIC for switch in self.switches)
 
 
 def now_page(user: Any) -> Now:
@@ -378,7 +383,7 @@ def now_page(user: Any) -> Now:
         budgets=budgets_of_routes(now),
         policies=policies,
         health=health_strip(),
-        public_switch=KillSwitch.objects.filter(scope="public", released_at__isnull=True).first(),
+        switches=engaged_switches(),
         recent=recent,
     )
 

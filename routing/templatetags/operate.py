@@ -6,7 +6,7 @@ from typing import Any
 
 from django import template
 
-from routing.models import KillSwitch
+from routing.queries.switches import engaged_switches
 
 register = template.Library()
 
@@ -14,8 +14,10 @@ register = template.Library()
 @register.inclusion_tag("routing/switch_banner.html", takes_context=True)
 def stopped_traffic(context: Any) -> dict[str, Any]:
     """A banner on every operate page while a kill switch is engaged."""
-    engaged = KillSwitch.objects.select_related("engaged_by").filter(released_at__isnull=True)
-    return {"switches": list(engaged[:5]), "may": context.get("may")}
+    engaged = context.get("engaged_switches")
+    if engaged is None:
+        engaged = engaged_switches()
+    return {"switches": engaged[:5], "may": context.get("may")}
 
 
 @register.filter

@@ -19,8 +19,10 @@ def overview(request: HttpRequest) -> HttpResponse:
     is_fragment = wants_fragment(request)
     if is_fragment and preferences.read(request).live_paused:
         return HttpResponse(status=STOP_POLLING)
+    now = queries.now_page(request.user)
     context = {
-        "now": queries.now_page(request.user),
+        "now": now,
+        "engaged_switches": now.switches,
         "needs": attention.needs_of(request.user),
         # Charts change by the hour, so the part that refreshes itself leaves them out.
         "day": None if is_fragment else queries.day_page(),

@@ -30,6 +30,7 @@ def result(few_ms: float, many_ms: float) -> dict[str, Any]:
         "machine": "a machine",
         "load": [0.1, 0.1, 0.1],
         "runs": 3,
+        "as_recorded_per_s": 2.0,
         "cases": [
             {"group": "lists", "name": "first", "url": "/a"},
             {"group": "lists", "name": "second", "url": "/b"},
