@@ -200,6 +200,9 @@ REST_FRAMEWORK = {
     "COERCE_DECIMAL_TO_STRING": True,
     "UNICODE_JSON": True,
 }
+
+DATA_CLASSES = ("public", "internal", "confidential", "restricted")
+
 SPECTACULAR_SETTINGS = {
     "TITLE": "Signalbox management API",
     "DESCRIPTION": "What the screens do, for programs. Every change leaves its audit event.",
@@ -214,6 +217,7 @@ SPECTACULAR_SETTINGS = {
         "CaseStateEnum": "review.models.cases.Case.State",
         "JobStateEnum": "audit.models.JobState",
         "BoundaryEnum": "routing.models.backends.Boundary",
+        "DataClassEnum": DATA_CLASSES,
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
@@ -231,7 +235,6 @@ REPORTS_DIR = VAR_DIR / "reports"
 LIVE_BODY_LIMIT = env.number("SIGNALBOX_BODY_LIMIT", 2 * 1024 * 1024)
 # How long a replica decides without a word of its database: keys and policies may have changed.
 SNAPSHOT_MAX_AGE_S = env.number("SIGNALBOX_SNAPSHOT_MAX_AGE_S", 3600)
-DATA_CLASSES = ("public", "internal", "confidential", "restricted")
 
 # Whether rules may route by the built-in classifier, of which nothing is proved on any backend.
 FIRST_CLASSIFIER_MAY_ENFORCE = env.flag(

@@ -72,12 +72,12 @@ class TextsOut(serializers.Serializer[Any]):
     others = OtherOut(many=True)
 
 
-class ReasonBody(serializers.Serializer[Any]):
+class CaseReasonBody(serializers.Serializer[Any]):
     reason_code = serializers.ChoiceField(choices=CaseVerdict.Reason.choices)
     reason = TextField(max_length=2000)
 
 
-class ReplayBody(ReasonBody):
+class ReplayBody(CaseReasonBody):
     backend = TextField(max_length=64)
 
 
@@ -192,11 +192,13 @@ class Escalate(ApiView):
     needs: ClassVar = {"POST": "review.decide"}
 
     @extend_schema(
-        request=ReasonBody, responses=CaseOut, summary="Raise one's own case to the lead reviewers"
+        request=CaseReasonBody,
+        responses=CaseOut,
+        summary="Raise one's own case to the lead reviewers",
     )
     def post(self, request: Request, case_id: UUID) -> Response:
         by: Any = request.user
-        body = valid(ReasonBody, request)
+        body = valid(CaseReasonBody, request)
         return _answer(claims.escalate_case(case=_case(case_id), by=by, **body))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -124,9 +125,7 @@ class RollBackBody(ReasonBody):
 
 class SimulateBody(serializers.Serializer[Any]):
     prompt = TextField(max_length=200_000, trim_whitespace=False)
-    data_class = serializers.ChoiceField(
-        choices=["public", "internal", "confidential", "restricted"], default="internal"
-    )
+    data_class = serializers.ChoiceField(choices=settings.DATA_CLASSES, default="internal")
     client = TextField(max_length=100, default="", allow_blank=True)
     step = TextField(max_length=64, default="", allow_blank=True)
     has_tools = serializers.BooleanField(default=False)
