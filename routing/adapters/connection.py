@@ -150,6 +150,9 @@ class Connection(asyncio.Protocol):
             self._parts.clear()
             return True
         self.abort()
+        # The problem knows, by its traceback, this connection: a ring that would keep what was
+        # read until the collector's rarest pass.
+        self._parts, self._problem = [], None
         return False
 
     def abort(self) -> None:
@@ -249,6 +252,8 @@ class Connection(asyncio.Protocol):
                 else Unreachable(f"{self._name} broke the connection")
             )
         self._on_lost(self)
+        # The parser and this connection know each other; nothing more is to be read.
+        self._parser = None
 
     # the parser's side
 

@@ -161,10 +161,13 @@ class Plant:
 
     def kill_postgres(self) -> None:
         """SIGKILL for every process of it, as when the machine's memory runs out."""
+        assert self.postgres.process is not None
+        # Stopped first: a connection accepted while its processes are counted would outlive it and
+        # keep the shared memory, and the next start is refused for that.
+        self.postgres.process.send_signal(signal.SIGSTOP)
         for pid in self._postgres_pids():
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-        assert self.postgres.process is not None
         self.postgres.process.wait(10)
 
     def stop_postgres(self) -> None:

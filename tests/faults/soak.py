@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.books import Clients, Ledger, Witness
+from tests.faults.memory import Memory
 from tests.faults.plant import GatewayProcess, Plant, eventually
 from tests.faults.proxy import (
     Fault,
@@ -79,6 +80,8 @@ class Soak:
         self.stopped: list[tuple[float, float]] = []
         self.problems: list[str] = []
         self.canary = f"canary{seed}x"
+        self.clients: Clients | None = None
+        self.memory = Memory()
 
     def run(self) -> int:
         try:
@@ -88,6 +91,8 @@ class Soak:
             self._heal()
             return self._compare()
         finally:
+            if self.clients:
+                self.clients.is_over = True
             self.plant.stop()
 
     def _start(self) -> None:
@@ -107,7 +112,7 @@ class Soak:
         )
         self.clients.begin()
         time.sleep(min(10.0, self.seconds * 0.2))
-        self.pss_before = self.steady.pss_kb()
+        self.memory.watch(self.steady)
 
     def _break_things(self) -> None:
         acts: list[tuple[int, Callable[[], None]]] = [
@@ -226,8 +231,9 @@ class Soak:
         for gateway in (self.steady, *self.victims):
             eventually(gateway.ready, 40, f"{gateway.name} ready")
         time.sleep(2)
+        assert self.clients is not None
         self.clients.end()
-        self.pss_after = self.steady.pss_kb()
+        self.memory.end()
         for gateway in (self.steady, *self.victims):
             eventually(
                 lambda g=gateway: g.gauge("record_queue") == 0, 30, f"{gateway.name} written"
@@ -255,7 +261,7 @@ class Soak:
         duplicated, late_ends = self._against_itself()
         leaks = self._leaks()
         checked = self._checked()
-        growth = self.pss_after - self.pss_before
+        growth = self.memory.growth
         during = [
             v.request_id
             for v in self.plant.backends["cloud"].visits
@@ -347,7 +353,9 @@ class Soak:
         say(f"  requests {len(rows)}: ")
         say(", ".join(f"{code or 'no answer'} {n}" for code, n in sorted(codes.items())) + "\n")
         say(f"  visits at the public backend, each looked up: {self.witness.looked}\n")
-        say("  faults: " + ", ".join(f"{n} {c}" for n, c in sorted(self.counts.items())) + "\n\n")
+        say("  faults: " + ", ".join(f"{n} {c}" for n, c in sorted(self.counts.items())) + "\n")
+        tenths = ", ".join(f"{kb / 1024:.0f}" for kb in self.memory.by_tenths())
+        say(f"  memory of the steady gateway, most in each tenth, MB PSS: {tenths}\n\n")
         for words, value, good in results:
             say(f"  {'ok    ' if good else 'FAILED'} {value!s:>8}  {words}\n")
         sys.stdout.flush()

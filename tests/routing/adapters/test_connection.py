@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from typing import Any
@@ -277,6 +278,26 @@ async def test_an_answer_that_is_too_large_is_cut_off(
     async with adapter_for(Backend(chunked(large) if is_chunked else plain(large))) as adapter:
         with pytest.raises(BadAnswer, match="more than 1000 bytes"):
             await send(adapter)
+
+
+async def test_a_failed_exchange_leaves_nothing_for_the_collector() -> None:
+    def kept() -> int:
+        return sum(type(one) is connections.Connection for one in gc.get_objects())
+
+    before = kept()
+    gc.disable()
+    try:
+        for backend in (
+            Backend(b"HTTP/1.1 200 OK\r\n\x00\r\n\r\n"),
+            Backend(plain(b"x" * 9000)[:-5], then_close=True),
+        ):
+            async with adapter_for(backend) as adapter:
+                with pytest.raises(BadAnswer):
+                    await send(adapter)
+                await asyncio.sleep(0.05)
+        assert kept() == before
+    finally:
+        gc.enable()
 
 
 async def test_an_answer_that_breaks_off_is_bad_and_one_that_never_began_can_be_retried() -> None:
