@@ -34,10 +34,10 @@ def _find_redundant(analysis: Analysis, branch: Branch, later: list[Branch]) -> 
     passed: list[Formula] = []
     for other in later:
         if not _same(branch.outcome, other.outcome) and (
-            analysis.witness(*branch.reached, *passed, other.own) is not None
+            analysis.can_hold(*branch.reached, *passed, other.own)
         ):
             return
-        passed.append(analysis.space.negated(other.own))
+        passed.append(other.unmatched)
     message = f"“{branch.name}” changes nothing: without it the same would happen to its requests"
     witness = analysis.witness(*branch.reached)
     analysis.add("redundant", branch.path, message, blocking=False, witness=witness)

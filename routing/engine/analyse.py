@@ -55,25 +55,27 @@ def analyse(
 
 
 def _find_unreachable(analysis: Analysis) -> None:
-    space = analysis.space
     for place, branch in enumerate(analysis.branches):
         if branch.id in (DEFAULT_RULE, FAILURE_RULE):
-            branch.is_reachable = analysis.witness(*branch.reached) is not None
+            branch.is_reachable = analysis.can_hold(*branch.reached)
             continue
-        if analysis.witness(*branch.reached) is not None or _is_undecided(analysis):
+        if analysis.can_hold(*branch.reached) or _is_undecided(analysis):
             continue
         branch.is_reachable = False
-        if analysis.witness(branch.own) is None:
+        if not analysis.can_hold(branch.own):
             message = f"“{branch.name}” can never match: its conditions contradict each other"
             analysis.add("contradiction", f"{branch.path}.when", message)
             continue
-        by = [
-            other.name
-            for other in analysis.branches[:place]
-            if analysis.witness(branch.own, space.negated(other.own)) is None
-            and not may_pass_on(other.outcome)
-        ]
-        cover = f"“{by[0]}”, which comes earlier," if by else "the union of the earlier rules"
+        by = next(
+            (
+                other.name
+                for other in analysis.branches[:place]
+                if not may_pass_on(other.outcome)
+                and not analysis.can_hold(branch.own, other.unmatched)
+            ),
+            None,
+        )
+        cover = f"“{by}”, which comes earlier," if by else "the union of the earlier rules"
         message = f"“{branch.name}” is never reached: {cover} covers every request that it matches"
         example = analysis.witness(branch.own)
         analysis.add("unreachable", branch.path, message, witness=example)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from routing.engine.compiled import CompiledPolicy, compile_policy
 from routing.engine.conditions import leaves, negations_inward
 from routing.engine.policy import DEFAULT_RULE, FAILURE_RULE, Condition, Outcome, Policy, Test
-from routing.engine.reach import TRUE, Formula, Space, Undecided
+from routing.engine.reach import FALSE, TRUE, Formula, Space, Undecided
 from routing.engine.registry import Registry
 from routing.engine.types import BackendFacts, Finding, Scenario, SignalValue
 
@@ -26,6 +26,7 @@ class Branch:
     path: str
     outcome: Outcome
     own: Formula
+    unmatched: Formula
     reached: tuple[Formula, ...]
     is_reachable: bool = True
 
@@ -75,14 +76,21 @@ class Analysis:
 
     def witness(self, *formulas: Formula) -> dict[str, SignalValue] | None:
         """A request for which all hold, or None; a search that is too long says so once."""
+        masks = self._solved(formulas)
+        return None if masks is None else self.space.witness(masks)
+
+    def can_hold(self, *formulas: Formula) -> bool:
+        """Whether there is such a request: for checks that show none."""
+        return self._solved(formulas) is not None
+
+    def _solved(self, formulas: Iterable[Formula]) -> list[int] | None:
         try:
-            masks = self.space.solve(formulas)
+            return self.space.solve(formulas)
         except Undecided:
             message = "this policy is too entangled to be decided; some findings may be missing"
             if not any(found.code == "undecided" for found in self.findings):
                 self.add("undecided", "rules", message, blocking=False)
             return None
-        return None if masks is None else self.space.witness(masks)
 
     def class_is(self, data_class: str) -> Formula:
         return self.space.formula(Test("data_class", "eq", data_class))
@@ -112,6 +120,7 @@ def prepare(
     for place, condition in _conditions(policy):
         rule = policy.rules[place]
         own = space.formula(condition)
+        unmatched = space.negated(own)
         analysis.branches.append(
             Branch(
                 id=rule.id,
@@ -119,11 +128,12 @@ def prepare(
                 path=f"rules[{place}]",
                 outcome=rule.then,
                 own=own,
+                unmatched=unmatched,
                 reached=(*earlier, own),
             )
         )
         if not may_pass_on(rule.then):
-            earlier.append(space.negated(own))
+            earlier.append(unmatched)
     analysis.branches.append(
         Branch(
             id=DEFAULT_RULE,
@@ -131,6 +141,7 @@ def prepare(
             path="default",
             outcome=policy.default,
             own=TRUE,
+            unmatched=FALSE,
             reached=tuple(earlier),
         )
     )
@@ -177,6 +188,7 @@ def _failure_branches(analysis: Analysis) -> Iterator[Branch]:
             path=f"on_classifier_failure.{name}",
             outcome=outcome,
             own=TRUE,
+            unmatched=FALSE,
             reached=(analysis.space.any_of(classes),),
         )
 

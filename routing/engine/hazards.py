@@ -70,7 +70,7 @@ def _find_incapable(analysis: Analysis, branch: Branch) -> None:
         if witness is None:
             continue
         able = {hop.name for hop in hops if capability in known[hop.name].capabilities}
-        always = analysis.witness(*branch.reached, analysis.space.negated(asked)) is None
+        always = not analysis.can_hold(*branch.reached, analysis.space.negated(asked))
         for hop in targets:
             if always and hop.name not in able:
                 message = (
@@ -85,7 +85,7 @@ def _find_incapable(analysis: Analysis, branch: Branch) -> None:
         fits = analysis.space.negated(
             analysis.space.formula(Test("prompt_tokens", "gt", Decimal(window)))
         )
-        if analysis.witness(*branch.reached, fits) is None:
+        if not analysis.can_hold(*branch.reached, fits):
             message = f"every prompt of “{branch.name}” is longer than {hop.name} can read"
             witness = analysis.witness(*branch.reached)
             analysis.add("target_incapable", hop.path, message, witness=witness)

@@ -13,7 +13,7 @@ from routing.engine.branches import Analysis, Branch, may_pass_on, prepare, shar
 from routing.engine.effects import Effect, effect_of, holds_less, sends
 from routing.engine.explain import outcome_words
 from routing.engine.policy import FAILURE_RULE, Policy
-from routing.engine.reach import LITERAL, TRUE, Formula, Undecided
+from routing.engine.reach import FALSE, LITERAL, TRUE, Formula, Undecided
 from routing.engine.registry import Registry, Signal
 from routing.engine.types import BackendFacts, SignalValue
 from routing.engine.wording import listed
@@ -179,7 +179,7 @@ def _first_matches(analysis: Analysis, branches: list[Branch], start: int) -> _M
     matches: _Matches = {}
     for place in range(start, len(branches)):
         matches[place] = (branches[place], [*earlier, branches[place].own])
-        earlier.append(analysis.space.negated(branches[place].own))
+        earlier.append(branches[place].unmatched)
     return matches
 
 
@@ -355,6 +355,7 @@ def _on_failure(analysis: Analysis, data_class: str) -> tuple[Branch, Effect] | 
         path=f"on_classifier_failure.{data_class}",
         outcome=outcome,
         own=TRUE,
+        unmatched=FALSE,
         reached=(),
     )
     return branch, effect_of(analysis, branch)
@@ -414,6 +415,6 @@ def sends_outside(
     """Whether some request can reach a public backend at all: what a first policy opens."""
     analysis = prepare(policy, backends, floor=floor)
     return any(
-        effect_of(analysis, branch).public and analysis.witness(*branch.reached) is not None
+        effect_of(analysis, branch).public and analysis.can_hold(*branch.reached)
         for branch in analysis.branches
     )
