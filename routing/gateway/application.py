@@ -179,6 +179,17 @@ class Gateway:
             await x.refuse(error)
         except ClientGone:
             self.metrics.refused("client_gone")
+        except asyncio.CancelledError:
+            # A stop whose grace is over, said so that a client can read it and ask another.
+            self.metrics.refused("router_stopped")
+            await x.refuse(
+                ApiError(
+                    "router_stopped",
+                    "This replica was stopped before the answer was there; ask again.",
+                    retry_after_s=1,
+                )
+            )
+            raise
         except Exception:
             self.log.exception("A request failed in the router itself.")
             self.metrics.refused("internal_error")

@@ -39,6 +39,7 @@ CODES = {
     "no_healthy_backend": 503,
     "policy_unavailable": 503,
     "audit_unavailable": 503,
+    "router_stopped": 503,
     "upstream_timeout": 504,
 }
 # Our own chain is exhausted, or a person decides: a client's retry would only multiply the load.

@@ -5,6 +5,7 @@ Each test is named after its case: where the process is killed, or what of the d
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections import Counter
@@ -211,6 +212,9 @@ def test_f40_a_rolling_stop_drains_within_its_grace_and_ends_the_rest(plant: Pla
     plant.backends["near"].pace_s = 1.0
     long = [clients.stream(f"f40-long-{number}") for number in range(4)]
     eventually(lambda: all(visits(plant, f"f40-long-{n}") for n in range(4)))
+    plant.backends["near"].hangs = True
+    whole = clients.ask("f40-whole")
+    eventually(lambda: visits(plant, "f40-whole"))
 
     began = time.monotonic()
     alone.kill(signal.SIGTERM)
@@ -224,3 +228,6 @@ def test_f40_a_rolling_stop_drains_within_its_grace_and_ends_the_rest(plant: Pla
         assert plant.kinds(request_id=f"f40-long-{number}") == [MADE, ABORTED]
     why: dict[str, Any] = plant.end_of("f40-long-0")["details"]
     assert why["error_code"] == "router_stopped"
+    status, text = whole.result(20)
+    assert (status, json.loads(text)["error"]["code"]) == (503, "router_stopped")
+    assert plant.kinds(request_id="f40-whole") == [MADE, ABORTED]
