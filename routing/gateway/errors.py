@@ -29,6 +29,7 @@ CODES = {
     "method_not_allowed": 405,
     "human_review_pending": 409,
     "human_review_denied": 409,
+    "request_cancelled": 409,
     "request_timeout": 408,
     "request_too_large": 413,
     "refused": 422,
@@ -46,6 +47,7 @@ CODES = {
 _FINAL = {
     "human_review_pending",
     "human_review_denied",
+    "request_cancelled",
     "budget_exceeded",
     "upstream_error",
     "upstream_timeout",

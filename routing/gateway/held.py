@@ -19,7 +19,7 @@ import orjson
 
 from audit.payloads import SealedPayload
 from routing.engine.types import Followup
-from routing.gateway import asking, ends
+from routing.gateway import asking, background, ends
 from routing.gateway.answers import STREAM_HEADERS, completion
 from routing.gateway.carry import Carrier
 from routing.gateway.errors import ApiError
@@ -28,7 +28,7 @@ from routing.gateway.planning import Plan
 from routing.gateway.recorder import Row
 from routing.gateway.replica import in_thread
 from routing.gateway.surfaces.shapes import response_id
-from routing.services import holds
+from routing.services import holds, responses
 
 if TYPE_CHECKING:
     from routing.gateway.application import Gateway
@@ -84,11 +84,15 @@ def _repeat_key(x: Exchange, plan: Plan) -> str:
     return hashlib.sha256(seed.encode()).hexdigest()
 
 
-def rows(x: Exchange, plan: Plan, sealed: SealedPayload) -> tuple[Row, ...]:
-    """What the recorder writes in the commit of the decision."""
+def rows(
+    x: Exchange, plan: Plan, sealed: SealedPayload, *, left_s: float | None = None
+) -> tuple[Row, ...]:
+    """What the recorder writes in the commit of the decision; ``left_s`` where a wait goes on."""
     terms, decision = plan.terms, plan.decision
     opened = datetime.now(UTC)
-    wait = _PENDING_DUE if _outlives_the_wait(x, plan) else timedelta(seconds=_hold_s(x, plan))
+    wait = timedelta(seconds=_hold_s(x, plan) if left_s is None else left_s)
+    if _outlives_the_wait(x, plan):
+        wait = _PENDING_DUE
     repeats = _REPEATS_WITH_KEY if x.header(b"idempotency-key") else _REPEATS
     values: dict[str, object] = {
         "decision_id": plan.decision_id,
@@ -122,15 +126,29 @@ async def serve(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
     if plan.request.is_background:
         await _leave(gateway, x, carrier, held_by)
         return
+    while True:
+        hold = await _attend(gateway, x, carrier, hold_ends, held_by)
+        if not _is_anothers_end(hold, plan):
+            break
+        held_by = await _held_anew(gateway, x, plan, max(0.0, hold_ends - monotonic()))
+    x.upstream_s = monotonic() - started
+    await _answer(gateway, x, carrier, hold)
+
+
+async def _attend(
+    gateway: Gateway, x: Exchange, carrier: Carrier, hold_ends: float, held_by: uuid.UUID
+) -> holds.Answer:
+    """Open the case, have a draft made, and wait until the hold has ended or time has."""
+    plan = carrier.plan
     is_first = held_by == plan.decision_id
     open_case = asyncio.ensure_future(_opened(gateway, plan, is_first=is_first))
     candidate = asyncio.ensure_future(_make_candidate(gateway, x, carrier, is_first=is_first))
     try:
-        if plan.request.is_stream:
+        if plan.request.is_stream and not x.has_started:
             carrier.cause = "held"
             ends.set_outcome(x, carrier, "held")
             await x.begin(200, STREAM_HEADERS)
-        hold = await x.unless_gone(_wait(gateway, x, plan, hold_ends, held_by))
+        return await x.unless_gone(_wait(gateway, x, plan, hold_ends, held_by))
     except ClientGone:
         if is_first:
             await in_thread(lambda: holds.note_delivery(held_by, "client_gone"))
@@ -140,8 +158,19 @@ async def serve(gateway: Gateway, x: Exchange, carrier: Carrier) -> None:
         with suppress(asyncio.CancelledError):
             await candidate
         await asyncio.gather(open_case, return_exceptions=True)
-    x.upstream_s = monotonic() - started
-    await _answer(gateway, x, carrier, hold)
+
+
+def _is_anothers_end(hold: holds.Answer, plan: Plan) -> bool:
+    """Whether the request that this one repeats was cancelled: its client's word, not ours."""
+    return hold.state == "cancelled" and hold.decision_id != plan.decision_id
+
+
+async def _held_anew(gateway: Gateway, x: Exchange, plan: Plan, left_s: float) -> uuid.UUID:
+    """A case of its own for a request that waited on one that is no more."""
+    request = gateway.scribe.payload(plan, "request", orjson.dumps(plan.request.fields))
+    ticket = gateway.recorder.put(payloads=[request], rows=rows(x, plan, request, left_s=left_s))
+    await gateway.recorder.durable(ticket)
+    return await in_thread(lambda: holds.joined(plan.decision_id, _repeat_key(x, plan)))
 
 
 async def serve_doubt(
@@ -189,12 +218,16 @@ async def _leave(gateway: Gateway, x: Exchange, carrier: Carrier, held_by: uuid.
     is_first = held_by == plan.decision_id
     await _opened(gateway, plan, is_first=is_first)
     await _make_candidate(gateway, x, carrier, is_first=is_first)
-    await in_thread(lambda: holds.leave_pending(decision_id=held_by))
     details = {"review": {"disposition": "pending", "state": "waiting", "hold": str(held_by)}}
     kept = x.kept_as("held", held_by=held_by)
     await gateway.recorder.durable(
         ends.end(gateway, x, carrier, "held", details=details, kept=kept)
     )
+    # Only now is this one seen among those that wait; a cancel that came before is seen here.
+    while _is_anothers_end(await in_thread(lambda: holds.leave_pending(decision_id=held_by)), plan):
+        held_by = await _held_anew(gateway, x, plan, 0.0)
+        await in_thread(lambda: responses.attach(plan.decision_id, held_by=held_by))
+        await _opened(gateway, plan, is_first=held_by == plan.decision_id)
     gateway.metrics.served(plan, "held", x)
 
 
@@ -278,6 +311,8 @@ async def _answer(gateway: Gateway, x: Exchange, carrier: Carrier, hold: holds.A
         await ends.serve_safe_default(gateway, x, carrier, {"review": review})
     elif hold.disposition == "pending" and _is_async(x, plan):
         await _accept(gateway, x, carrier, review, details)
+    elif hold.state == "cancelled":
+        await _let_go(gateway, x, carrier, details)
     else:
         is_pending = hold.disposition == "pending"
         error = (
@@ -299,6 +334,16 @@ async def _answer(gateway: Gateway, x: Exchange, carrier: Carrier, hold: holds.A
         if is_pending:
             x.facts.append((b"location", review["response"].encode()))
         await x.refuse(error, {"review": review})
+
+
+async def _let_go(gateway: Gateway, x: Exchange, carrier: Carrier, details: dict[str, Any]) -> None:
+    """The client itself has cancelled, on another connection: nobody refused anything."""
+    error = ApiError("request_cancelled", "This request was cancelled by its client.")
+    await gateway.recorder.durable(
+        ends.end(gateway, x, carrier, "aborted", error_code=background.BY_CLIENT, details=details)
+    )
+    gateway.metrics.served(carrier.plan, "aborted", x)
+    await x.refuse(error)
 
 
 async def _accept(

@@ -68,16 +68,29 @@ def _text(payload_id: uuid.UUID) -> bytes | None:
 
 @transaction.atomic
 def cancel_response(*, decision_id: uuid.UUID, client_id: str, client: str) -> Found:
-    """Cancel what still runs or waits; what has ended is returned as it is. Safe to repeat."""
+    """Cancel what still runs or waits; what has ended is returned as it is. Safe to repeat.
+
+    A hold on which other kept responses wait goes on for them: only this one is let go.
+    """
     now = timezone.now()
     stopped = StoredResponse.objects.filter(
         pk=decision_id, client_id=client_id, state__in=(State.IN_PROGRESS, State.HELD)
     )
-    waiting = Hold.objects.filter(
-        pk=decision_id, client_id=client_id, state=Hold.State.WAITING
-    ).update(state=Hold.State.CANCELLED, answered_at=now)
+    # Locked before it is looked at: a response that joins meanwhile is seen, or sees the end.
+    hold = Hold.objects.select_for_update().filter(pk=decision_id, client_id=client_id).first()
+    is_shared = (
+        StoredResponse.objects.filter(held_by=decision_id, state=State.HELD)
+        .exclude(pk=decision_id)
+        .exists()
+    )
+    waiting = 0
+    if hold is not None and not is_shared:
+        # Whoever asks the same again asks anew: nobody works on this case any more.
+        waiting = Hold.objects.filter(pk=decision_id, state=Hold.State.WAITING).update(
+            state=Hold.State.CANCELLED, answered_at=now, repeats_until=None
+        )
     changed = waiting
-    if waiting or not Hold.objects.filter(pk=decision_id).exists():
+    if waiting or hold is None or (is_shared and hold.state == Hold.State.WAITING):
         changed += stopped.update(state=State.CANCELLED, finished_at=now)
     if changed:
         audit.record(
@@ -96,6 +109,11 @@ def cancel_response(*, decision_id: uuid.UUID, client_id: str, client: str) -> F
     if found is None:
         raise LookupError("a response that was found a moment ago is gone")
     return found
+
+
+def attach(decision_id: uuid.UUID, *, held_by: uuid.UUID) -> None:
+    """A held response waits on another hold than before."""
+    StoredResponse.objects.filter(pk=decision_id, state=State.HELD).update(held_by=held_by)
 
 
 def is_cancelled(decision_id: uuid.UUID) -> bool:

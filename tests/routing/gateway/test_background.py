@@ -157,6 +157,27 @@ async def test_cancelling_what_waits_takes_it_from_the_reviewers(start: START) -
     assert hold.state == "cancelled"
 
 
+async def test_cancelling_one_of_two_that_wait_for_the_same_person_leaves_the_other(
+    start: START,
+) -> None:
+    live = await start(hold_all(), small=Upstream(), large=Upstream())
+    same = {"input": f"Where is my parcel? {uuid.uuid4().hex}"}
+    first, second = await begin(live, **same), await begin(live, **same)
+    await asyncio.gather(*live.gateway.background.values())
+
+    cancelled = await live.client.post(f"/v1/responses/{first.json()['id']}/cancel")
+    between = await live.client.get(f"/v1/responses/{second.json()['id']}")
+    await answer_hold(live, first.headers["x-signalbox-decision-id"], "It is lost.")
+    done = await ended(live, second.json())
+
+    assert cancelled.json()["status"] == "cancelled"
+    assert between.json()["status"] == "queued"
+    assert done["output"][0]["content"][0]["text"] == "It is lost."
+    assert (await live.client.get(f"/v1/responses/{first.json()['id']}")).json()["status"] == (
+        "cancelled"
+    )
+
+
 async def test_what_has_ended_is_not_cancelled(start: START) -> None:
     live = await start(small=Upstream(), large=Upstream())
     got = await begin(live)

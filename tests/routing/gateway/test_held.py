@@ -229,3 +229,47 @@ async def test_a_held_message_is_answered_in_the_shape_of_messages(
     assert kinds(events)[0] == "message_start"
     assert kinds(events)[-1] == "message_stop"
     assert "A colleague will answer shortly." in got.text
+
+
+async def cancel(live: Live, decision: str) -> Any:
+    from routing.gateway.surfaces.shapes import response_id
+
+    place = f"/v1/responses/{response_id(uuid.UUID(decision))}/cancel"
+    return await live.client.post(place)
+
+
+async def test_who_repeats_a_request_that_is_cancelled_is_held_anew(
+    start: START, unique: str
+) -> None:
+    live = await start(hold_all(hold_s=15), small=Upstream(), large=Upstream())
+    first = asyncio.create_task(live.say(unique))
+    decision = await waiting(unique)
+    second = asyncio.create_task(live.say(unique))
+    await asyncio.sleep(0.3)
+
+    await cancel(live, decision)
+    cancelled = await first
+    async with asyncio.timeout(5):
+        while len(cases := await held(unique)) < 2:
+            await asyncio.sleep(0.05)
+    await answer(live, cases[1], "You may not.")
+    answered = await second
+
+    assert (cancelled.status_code, cancelled.json()["error"]["code"]) == (409, "request_cancelled")
+    assert cancelled.headers["x-should-retry"] == "false"
+    ends = {end["kind"]: end for end in await live.ends(cancelled)}
+    assert set(ends) == {"response.cancelled", "decision.aborted"}
+    assert ends["decision.aborted"]["details"]["error_code"] == "cancelled"
+    assert answered.json()["choices"][0]["message"]["content"] == "You may not."
+    assert answered.headers["x-signalbox-decision-id"] == cases[1]
+
+
+async def test_the_same_request_after_a_cancel_is_a_new_case(start: START, unique: str) -> None:
+    live = await start(hold_all(on_timeout="pending"), small=Upstream(), large=Upstream())
+    pending = await live.say(unique)
+    await cancel(live, pending.headers["x-signalbox-decision-id"])
+
+    again = await live.say(unique)
+
+    assert again.json()["error"]["code"] == "human_review_pending"
+    assert len(await held(unique)) == 2
