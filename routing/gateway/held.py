@@ -12,6 +12,7 @@ import uuid
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -226,7 +227,7 @@ async def _leave(gateway: Gateway, x: Exchange, carrier: Carrier, held_by: uuid.
     # Only now is this one seen among those that wait; a cancel that came before is seen here.
     while _is_anothers_end(await in_thread(lambda: holds.leave_pending(decision_id=held_by)), plan):
         held_by = await _held_anew(gateway, x, plan, 0.0)
-        await in_thread(lambda: responses.attach(plan.decision_id, held_by=held_by))
+        await in_thread(partial(responses.attach, plan.decision_id, held_by=held_by))
         await _opened(gateway, plan, is_first=held_by == plan.decision_id)
     gateway.metrics.served(plan, "held", x)
 
