@@ -225,7 +225,10 @@ async def _leave(gateway: Gateway, x: Exchange, carrier: Carrier, held_by: uuid.
         ends.end(gateway, x, carrier, "held", details=details, kept=kept)
     )
     # Only now is this one seen among those that wait; a cancel that came before is seen here.
-    while _is_anothers_end(await in_thread(lambda: holds.leave_pending(decision_id=held_by)), plan):
+    while True:
+        seen = await in_thread(partial(holds.leave_pending, decision_id=held_by))
+        if not _is_anothers_end(seen, plan):
+            break
         held_by = await _held_anew(gateway, x, plan, 0.0)
         await in_thread(partial(responses.attach, plan.decision_id, held_by=held_by))
         await _opened(gateway, plan, is_first=held_by == plan.decision_id)
