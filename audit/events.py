@@ -70,6 +70,10 @@ KINDS: Final[Mapping[str, Kind]] = {
         "{decision_id|short} got the safe default[: {reason}]", "decision"
     ),
     "response.cancelled": Kind("{decision_id|short} was cancelled by its client", "decision"),
+    "response.held_anew": Kind(
+        "{decision_id|short} got a case of its own; the request it repeated was cancelled",
+        "decision",
+    ),
     "decision.outcome_unknown": Kind(
         "{decision_id|short} ended without a known outcome[: {reason}]", "decision"
     ),

@@ -111,9 +111,19 @@ def cancel_response(*, decision_id: uuid.UUID, client_id: str, client: str) -> F
     return found
 
 
+@transaction.atomic
 def attach(decision_id: uuid.UUID, *, held_by: uuid.UUID) -> None:
-    """A held response waits on another hold than before."""
-    StoredResponse.objects.filter(pk=decision_id, state=State.HELD).update(held_by=held_by)
+    """A held response waits on another hold than its terminal event says."""
+    waiting = StoredResponse.objects.filter(pk=decision_id, state=State.HELD)
+    if waiting.update(held_by=held_by):
+        audit.record(
+            "response.held_anew",
+            by=SYSTEM("router"),
+            object_type="decision",
+            object_id=str(decision_id),
+            decision_id=decision_id,
+            details={"hold": str(held_by)},
+        )
 
 
 def is_cancelled(decision_id: uuid.UUID) -> bool:

@@ -178,6 +178,36 @@ async def test_cancelling_one_of_two_that_wait_for_the_same_person_leaves_the_ot
     )
 
 
+async def test_one_that_joins_a_case_as_it_is_cancelled_gets_its_own(
+    start: START, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from routing.services import holds, responses
+
+    live = await start(hold_all(), small=Upstream(), large=Upstream())
+    same = {"input": f"Where is my parcel? {uuid.uuid4().hex}"}
+    first = await begin(live, **same)
+    await asyncio.gather(*live.gateway.background.values())
+    whole = holds.joined
+
+    def joined_then_cancelled(decision_id: uuid.UUID, repeat_key: str) -> uuid.UUID:
+        found = whole(decision_id, repeat_key)
+        if found != decision_id:
+            responses.cancel_response(decision_id=found, client_id="abcdefgh", client="x")
+        return found
+
+    monkeypatch.setattr(holds, "joined", joined_then_cancelled)
+    second = await begin(live, **same)
+    await asyncio.gather(*live.gateway.background.values())
+    await answer_hold(live, second.headers["x-signalbox-decision-id"], "It is lost.")
+    done = await ended(live, second.json())
+
+    assert (await live.client.get(f"/v1/responses/{first.json()['id']}")).json()["status"] == (
+        "cancelled"
+    )
+    assert done["output"][0]["content"][0]["text"] == "It is lost."
+    assert "response.held_anew" in await _kinds(live, second)
+
+
 async def test_what_has_ended_is_not_cancelled(start: START) -> None:
     live = await start(small=Upstream(), large=Upstream())
     got = await begin(live)
