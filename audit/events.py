@@ -98,6 +98,14 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "review.reprioritised": Kind("Nobody waits for {object} on a connection any more", "review"),
     "review.superseded": Kind("{actor} took {object} out of review[: {reason}]", "review"),
+    "review.too_soon": Kind(
+        "{actor} wanted to release {object} before its text could have been read", "review"
+    ),
+    "reviewer.paused": Kind(
+        "Claims of {object.id} are paused: {details.cases} cases were to be released unread",
+        "review",
+    ),
+    "reviewer.resumed": Kind("{actor} let {object.id} claim cases again[: {reason}]", "review"),
     "reviewer.changed": Kind("{actor} changed what {object.id} may review[: {reason}]", "access"),
     "review.case_due": Kind(
         "{object} is still open after[ {details.percent} % of] its time", "review"

@@ -246,6 +246,9 @@ EGRESS_PRIVATE_ALLOWED = env.words("SIGNALBOX_PRIVATE_BACKENDS")
 # The same for webhooks, apart, so that no webhook reaches a backend.
 WEBHOOK_PRIVATE_ALLOWED = env.words("SIGNALBOX_PRIVATE_WEBHOOKS")
 
+# How long a text must be shown before its answer may be released, in percent of what reading takes.
+REVIEW_DWELL_PERCENT = env.number("SIGNALBOX_REVIEW_DWELL_PERCENT", 100)
+
 # How long a reviewer's replay may take; a case that waits for one longer comes back without it.
 REVIEW_REPLAY_TIMEOUT_S = 120
 

@@ -7,15 +7,23 @@ Conflict
   LeaseCapped      a claim may not be extended any further
   ReviewerChanged  somebody else changed what this reviewer may take
   CandidateChanged the answer that was read is not the one that would be released
+  NotRead          an answer is to be released whose text was not shown to its holder
+  TooSoon          or was shown for less time than reading takes
 NotAllowed
+  NoMoreClaims     TooManyClaims, ReviewPaused or BreakNeeded
   TooManyClaims    one person holds as many cases as one may
   NotForYou        this reviewer may not take this case, and why
   NotFirst         only leads choose among the cases that wait
+  ReviewPaused     claims are paused until a lead lifts it, and why
+  BreakNeeded      two hours without a rest; says when claims go on
 Invalid
   ReasonMissing    all but a plain approval need a reason code and a reason
 """
 
 from __future__ import annotations
+
+from datetime import datetime
+from math import ceil
 
 from screens.errors import Conflict, Invalid, NotAllowed
 
@@ -56,7 +64,51 @@ class CandidateChanged(Conflict):
     default_what_next = "Show the text again and read it before you approve."
 
 
-class TooManyClaims(NotAllowed):
+class NotRead(Conflict):
+    default_message = "Show the text first: only what was read can be released."
+    default_code = "not_read"
+    default_what_next = "Press Show the text, read it, then decide."
+
+
+class TooSoon(Conflict):
+    """``left_s`` is how long the text must still be shown."""
+
+    default_code = "too_soon"
+
+    def __init__(self, left_s: float) -> None:
+        seconds = max(1, ceil(left_s))
+        super().__init__(
+            f"The text was shown for less time than reading it takes; {seconds} s are left.",
+            what_next="Read it, then press the button again. What you wrote is still here.",
+        )
+
+
+class NoMoreClaims(NotAllowed):
+    """This person may take no further case now, whichever it is."""
+
+
+class ReviewPaused(NoMoreClaims):
+    default_code = "review_paused"
+
+    def __init__(self, why: str, *, cases: int, within_s: int) -> None:
+        super().__init__(
+            f"Your claims are paused: in {cases} cases within {within_s // 60} minutes {why}.",
+            what_next="Decide or give back what you hold, then talk to a lead reviewer, who can "
+            "lift the pause.",
+        )
+
+
+class BreakNeeded(NoMoreClaims):
+    default_code = "break_needed"
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__(
+            "You have reviewed for two hours without a break.",
+            what_next=f"Take one; the next case can be yours from {until:%H:%M} UTC.",
+        )
+
+
+class TooManyClaims(NoMoreClaims):
     default_message = "You hold as many cases as one person may."
     default_code = "too_many_claims"
     default_what_next = "Decide one of them or give it back."

@@ -123,3 +123,12 @@ class ReleaseForm(forms.Form):
     """Why a case is given back; a lead who takes it from somebody must say."""
 
     reason = forms.CharField(required=False, max_length=500)
+
+
+class LiftForm(forms.Form):
+    """Why a paused reviewer may claim again."""
+
+    reason = forms.CharField(label="Reason, kept in the audit trail", max_length=500)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, auto_id="lift_%s", **kwargs)

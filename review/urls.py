@@ -11,6 +11,7 @@ urlpatterns = [
     path("next/", queue.claim_next, name="claim-next"),
     path("reviewers/", reviewers.people, name="reviewers"),
     path("reviewers/<int:pk>/", reviewers.person, name="reviewer"),
+    path("reviewers/<int:pk>/resume/", reviewers.lift, name="resume-reviewer"),
     path("<uuid:case_id>/", case.case, name="case"),
     path("<uuid:case_id>/claim/", case.claim, name="claim-case"),
     path("<uuid:case_id>/release/", case.release, name="release-case"),

@@ -103,7 +103,8 @@ def start_site(var: Path, *options: str) -> Site:
     process = subprocess.Popen(
         [sys.executable, "-m", "config.supervisor", "run", "--port", str(port), *options],
         cwd=ROOT,
-        env={**clean, "SIGNALBOX_VAR_DIR": str(var)},
+        # Reading is waited for, but not as long as a person needs.
+        env={**clean, "SIGNALBOX_VAR_DIR": str(var), "SIGNALBOX_REVIEW_DWELL_PERCENT": "10"},
         stdout=log,
         stderr=log,
     )

@@ -25,6 +25,7 @@ EXEMPT = {
     "routing.services.transitions.move": "each caller records the transition that it makes",
     "routing.services.snapshots.acknowledge": "a replica's heartbeat",
     "routing.services.snapshots.leave": "a replica's heartbeat ends",
+    "review.services.pace.note_shown": "part of the transaction of review.revealed",
     "routing.services.holds.answer_hold": "part of the transaction of review.decided",
     "routing.services.holds.expire_hold": "the decision's terminal event and review.expired say it",
     "routing.services.holds.leave_pending": "the decision's terminal event says it",

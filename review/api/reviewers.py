@@ -10,8 +10,10 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from review.models import Reviewer
 from review.queries import reviewers as queries
-from review.services import reviewers
+from review.queries.pace import open_pauses
+from review.services import pace, reviewers
 from screens.api import ApiView, TextField, page, valid
 
 
@@ -20,6 +22,13 @@ class ReviewerOut(serializers.Serializer[Any]):
     queues = serializers.ListField(child=serializers.CharField(), help_text="Empty: every queue.")
     clearance = serializers.CharField()
     version = serializers.IntegerField(help_text="0 while the defaults hold.")
+    is_paused = serializers.SerializerMethodField(
+        help_text="Claims nothing until a lead lifts it: answers were to be released unread."
+    )
+
+    def get_is_paused(self, one: Reviewer) -> bool:
+        pauses = self.context.get("pauses")
+        return one.person.pk in (open_pauses() if pauses is None else pauses)
 
 
 class ReviewerBody(serializers.Serializer[Any]):
@@ -36,7 +45,8 @@ class Reviewers(ApiView):
         responses=ReviewerOut(many=True), summary="Who reviews, which queues, up to which class"
     )
     def get(self, request: Request) -> Response:
-        return page(list(ReviewerOut(queries.everyone(), many=True).data))
+        shown = ReviewerOut(queries.everyone(), many=True, context={"pauses": open_pauses()})
+        return page(list(shown.data))
 
 
 class OneReviewer(ApiView):
@@ -54,3 +64,20 @@ class OneReviewer(ApiView):
         body = valid(ReviewerBody, request)
         person = queries.one(username).person
         return Response(ReviewerOut(reviewers.change_reviewer(person=person, by=by, **body)).data)
+
+
+class ResumeBody(serializers.Serializer[Any]):
+    reason = TextField(max_length=500)
+
+
+class Resume(ApiView):
+    needs: ClassVar = {"POST": "review.lead"}
+
+    @extend_schema(
+        request=ResumeBody, responses=ReviewerOut, summary="Let a paused reviewer claim again"
+    )
+    def post(self, request: Request, username: str) -> Response:
+        by: Any = request.user
+        found = queries.one(username)
+        pace.lift_pause(person=found.person, by=by, **valid(ResumeBody, request))
+        return Response(ReviewerOut(found).data)

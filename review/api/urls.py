@@ -22,5 +22,6 @@ urlpatterns = [
     path(f"{_CASE}/reveal", cases.Reveal.as_view(), name="api-reveal"),
     path(f"{_CASE}/decide", cases.Decide.as_view(), name="api-decide"),
     path("reviewers", reviewers.Reviewers.as_view(), name="api-reviewers"),
+    path("reviewers/<str:username>/resume", reviewers.Resume.as_view(), name="api-resume"),
     path("reviewers/<str:username>", reviewers.OneReviewer.as_view(), name="api-reviewer"),
 ]

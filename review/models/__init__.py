@@ -1,4 +1,5 @@
 from review.models.cases import Case, CaseCandidate, CaseVerdict
+from review.models.pace import HastyVerdict, ReviewerPause
 from review.models.reviewers import Reviewer
 
-__all__ = ["Case", "CaseCandidate", "CaseVerdict", "Reviewer"]
+__all__ = ["Case", "CaseCandidate", "CaseVerdict", "HastyVerdict", "Reviewer", "ReviewerPause"]

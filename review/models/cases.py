@@ -70,6 +70,9 @@ class Case(models.Model):
     lease_expires_at = models.DateTimeField(null=True)
     # The last sign of life of the holder's page; it never shortens the lease.
     heartbeat_at = models.DateTimeField(null=True)
+    # Its holder was shown the text; from then on an answer may be released.
+    release_from = models.DateTimeField(null=True)
+    shown_candidate = models.UUIDField(null=True)
     lease_losses = models.PositiveSmallIntegerField(default=0)
     ended_at = models.DateTimeField(null=True)
 

@@ -16,6 +16,7 @@ from review import rules
 from review.models import Case, CaseCandidate, CaseVerdict
 from review.queries import eligible
 from review.services.claims import require_holder
+from review.services.pace import note_shown
 from review.services.transitions import record
 from routing.models import Hold
 from screens.access import require
@@ -164,11 +165,13 @@ def reveal_payloads(*, case: Case, by: User, now: datetime | None = None) -> dic
     approval must name, and ``others``: the answers that may be chosen instead.
     """
     require(by, "review.decide")
-    require_holder(case, by, now or timezone.now())
+    now = now or timezone.now()
+    require_holder(case, by, now)
     hold = hold_of(case)
     request = payloads.open_payload(hold.request_payload).decode()
     texts = Texts(request=request, candidates=candidates_of(case)).as_json()
     read = sorted({"request", "candidate"} & texts.keys())
+    note_shown(case, texts, now)
     record("review.revealed", case, Actor.of(by), read=read)
     return texts
 

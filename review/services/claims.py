@@ -25,6 +25,7 @@ from review.errors import (
 )
 from review.models import Case, CaseVerdict
 from review.queries import eligible
+from review.services.pace import check_pace
 from review.services.sealing import untold_first
 from review.services.transitions import UNCLAIMED, lose_lease, move, record, refuse
 from routing.services import holds
@@ -32,12 +33,13 @@ from screens.access import may, require
 from screens.errors import Conflict, Invalid
 
 
-def _check_claims(by: User) -> None:
+def _check_claims(by: User, now: datetime) -> None:
     # The lock makes two claims of one person wait for each other; without it both would count
     # before either claimed.
     User.objects.select_for_update(no_key=True).get(pk=by.pk)
     if Case.objects.filter(claimed_by=by, state=Case.State.CLAIMED).count() >= rules.MOST_CLAIMS:
         raise TooManyClaims
+    check_pace(by, now)
 
 
 def _claim(case: Case, by: User, now: datetime) -> Case:
@@ -49,6 +51,8 @@ def _claim(case: Case, by: User, now: datetime) -> Case:
         claimed_at=now,
         heartbeat_at=now,
         lease_expires_at=lease_expires_at,
+        release_from=None,
+        shown_candidate=None,
     ):
         refuse(case)
     record("review.claimed", case, Actor.of(by), lease_expires_at=lease_expires_at)
@@ -59,8 +63,8 @@ def _claim(case: Case, by: User, now: datetime) -> Case:
 def claim_next(*, by: User, now: datetime | None = None) -> Case | None:
     """Claim the first case by class, deadline and id that this person may take, or None."""
     require(by, "review.decide")
-    _check_claims(by)
     now = now or timezone.now()
+    _check_claims(by, now)
     case = eligible.takeable(by, now).select_for_update(skip_locked=True, of=("self",)).first()
     return _claim(case, by, now) if case else None
 
@@ -83,7 +87,7 @@ def claim_case(*, case: Case, by: User, now: datetime | None = None) -> Case:
         refuse(case)
     if reason := eligible.why_not(case, by):
         raise NotForYou(reason)
-    _check_claims(by)
+    _check_claims(by, now)
     if case.lease_is_over(now):
         # The sweeper comes every ten seconds; a person need not wait for it.
         lose_lease(case)

@@ -22,6 +22,8 @@ UNCLAIMED: dict[str, Any] = {
     "claimed_at": None,
     "lease_expires_at": None,
     "heartbeat_at": None,
+    "release_from": None,
+    "shown_candidate": None,
 }
 
 

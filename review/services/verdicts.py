@@ -25,6 +25,7 @@ from review.queries import eligible
 from review.services.cases import candidates_of, hold_of
 from review.services.claims import check_reason, require_holder
 from review.services.formats import check_format
+from review.services.pace import check_read
 from review.services.sealing import digest_of, told, unsealed
 from review.services.transitions import UNCLAIMED, move, record, refuse
 from routing.models import Hold
@@ -56,20 +57,27 @@ class _Release:
     changed: float | None = None
 
 
-@transaction.atomic
 def decide_case(*, case: Case, by: User, now: datetime | None = None, **said: Any) -> Case:
     """Decide a claimed case; ``said`` is what Verdict takes.
 
     ``kind`` is approve (with the ``candidate_id`` that was read), choose (with that of another
     answer), edit (with ``answer``), safe_default or refuse. All but a plain approval need a reason
     code and a reason. The client gets its answer here, or after a second reviewer where one is
-    needed. Raises HoldClosed when time was first; then nothing has changed.
+    needed. Raises HoldClosed when time was first; then nothing has changed, and NotRead or TooSoon
+    where an answer is to go out that its holder cannot have read.
     """
     require(by, "review.decide")
     now = now or timezone.now()
     require_holder(case, by, now)
     verdict = Verdict(**said)
     _check(verdict)
+    # Apart from the decision, because haste is recorded although nothing is decided.
+    check_read(case, by, verdict.kind, now)
+    return _decided(case, by, verdict, now)
+
+
+@transaction.atomic
+def _decided(case: Case, by: User, verdict: Verdict, now: datetime) -> Case:
     release = _release_of(case, verdict)
     kept = _keep(case, by, verdict, release, now)
     if case.stage == Case.Stage.SECOND:

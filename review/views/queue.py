@@ -7,7 +7,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET, require_POST
 
-from review.errors import TooManyClaims
+from review.errors import NoMoreClaims
 from review.services import claims
 from review.views.screen import place_of, queue_url, show
 from screens.access import needs
@@ -33,7 +33,7 @@ def _chosen(request: HttpRequest) -> UUID | None:
 def claim_next(request: HttpRequest) -> HttpResponse:
     try:
         case = claims.claim_next(by=request.user)
-    except TooManyClaims as problem:
+    except NoMoreClaims as problem:
         return show(request, None, problem=problem, status=status_of(problem))
     if case is None:
         return redirect_303(request, queue_url(request), "No case waits for you.")

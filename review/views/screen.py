@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from math import ceil
 from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -21,6 +22,7 @@ from review.forms import ReasonForm, ReplayForm, VerdictForm
 from review.models import Case, CaseVerdict
 from review.queries import cases as queries
 from review.queries.messages import messages_of
+from review.queries.pace import open_pauses, pace_of
 from review.services.cases import get_case
 from routing.services import asking_again
 from screens.access import may
@@ -141,9 +143,16 @@ def _case_context(
         "escalate_form": ReasonForm(act="escalate") if view.may_escalate else None,
         "offers": offers_of(case) if view.may_replay and shown else [],
         "replay_form": ReplayForm() if view.may_replay else None,
+        "wait_s": _wait_s(case, now) if shown else 0,
         "seen": view.seen,
         "has_changed": wants_fragment(request) and request.GET.get("seen", view.seen) != view.seen,
     }
+
+
+def _wait_s(case: Case, now: datetime) -> int:
+    """How long the text must still be shown before an answer may go out; whole seconds, up."""
+    left = (case.release_from - now).total_seconds() if case.release_from else 0.0
+    return max(0, ceil(left))
 
 
 def _queue_context(request: HttpRequest, case_id: UUID | None, now: datetime) -> dict[str, Any]:
@@ -166,6 +175,8 @@ def _queue_context(request: HttpRequest, case_id: UUID | None, now: datetime) ->
             for name, value in filters.items()
         ],
         "chosen": case_id,
+        "pace": pace_of(request.user, now) if decides else None,
+        "paused_people": len(open_pauses()) if may(request.user, "review.lead") else 0,
         "queue_url": queue_url(request),
         "tab_url": queue_url(request, **dict.fromkeys(_FILTERS)),
         "place": urlencode({"on": "queue", "tab": tab, **filters}),

@@ -68,6 +68,7 @@ def test_an_answer_written_anew_reaches_the_waiting_client_after_a_second_look(
     form.locator("textarea[name=answer]").fill("Please never send a card number. We removed it.")
     form.locator("select[name=reason_code]").select_option("personal_data")
     form.locator("[name=reason]").fill("Card number in the request.")
+    page.wait_for_timeout(1000)  # as long as reading is expected to take here
     form.get_by_role("button", name="Release the edited answer").click()
     expect(page.locator("body")).to_contain_text("after a second look")
 
@@ -75,6 +76,7 @@ def test_an_answer_written_anew_reaches_the_waiting_client_after_a_second_look(
     expect(second.locator("main")).to_contain_text("This is a second look")
     expect(second.locator("main")).not_to_contain_text("Card number in the request.")
     second.get_by_role("button", name="Show the text").click()
+    second.wait_for_timeout(1000)
     second.locator("summary", has_text="Approve").first.click()
     second.get_by_role("button", name="Release the draft").click()
 
