@@ -60,8 +60,11 @@ PAGES = (
     Walked("review-queue", "noor", query="?tab=all", note="all"),
     Walked("case", "vera", ("case",), note="claimed"),
     Walked("case", "rui", ("case",), note="of somebody else"),
+    Walked("review-queue", "vera", note="paused"),
     Walked("reviewers", "ada"),
+    Walked("reviewers", "noor", query="?days=7", note="lead"),
     Walked("reviewer", "ada", ("reviewer",)),
+    Walked("reviewer", "noor", ("reviewer",), note="paused"),
     # backends and sign-offs
     Walked("backends"),
     Walked("register-backend"),

@@ -185,7 +185,7 @@ class Stock:
 
     def traffic(self, key: str) -> None:
         """Real calls of the route, and one that waits for a person whom we let hold it."""
-        from review.models import Case
+        from review.models import Case, ReviewerPause
         from review.services import claims
         from routing.models import Decision
 
@@ -200,6 +200,9 @@ class Stock:
         until(lambda: Case.objects.filter(decision_id=held).exists())
         case = Case.objects.get(decision_id=held)
         claims.claim_case(case=case, by=self.people["vera"])
+        ReviewerPause.objects.create(
+            person=self.people["vera"], why="hasty", figures={"cases": 3, "within_s": 3600}
+        )
         self.names |= {"decision": ids[0], "held": held, "case": str(case.pk)}
 
     @staticmethod
